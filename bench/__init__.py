@@ -1,0 +1,1 @@
+"""Latency, accuracy and roofline reports, with the baselines they stand against."""

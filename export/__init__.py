@@ -1,0 +1,1 @@
+"""From checkpoint to bundle: model definitions, loading, exact simplification, tracing."""

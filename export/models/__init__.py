@@ -1,0 +1,1 @@
+"""DiT4SR's transformer, as published and as simplified."""

@@ -1,0 +1,1 @@
+"""The model's own two operators, each in every form it needs."""

@@ -1,0 +1,1 @@
+"""Joint attention over the noise, LR and text streams."""

@@ -1,0 +1,1 @@
+"""Photos in, photos out, from a bundle and without PyTorch in the process."""
