@@ -1,0 +1,72 @@
+"""Every way a command can fail, and the exit code that says so.
+
+A message is one line: what was found, what was expected, what to do. The four commands share this table,
+so a script can tell a typo from a full disk without reading English.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Dit4srError(Exception):
+    """A failure the user can act on; anything else that escapes is a fault of ours (exit 1)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, found: str, *, expected: str = "", fix: str = "") -> None:
+        self.found, self.expected, self.fix = found, expected, fix
+        parts = [found, expected and f"expected {expected}", fix]
+        super().__init__("; ".join(" ".join(part.split()) for part in parts if part))
+
+
+class BadInputError(Dit4srError):
+    """Wrong usage, or an input that cannot be what it claims to be."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(Dit4srError):
+    """A library or device that this command needs is not here."""
+
+    exit_code = 3
+
+
+class IncompatibleError(Dit4srError):
+    """An engine or bundle that does not fit this machine or version."""
+
+    exit_code = 4
+
+
+class IntegrityError(Dit4srError):
+    """A file whose bytes are not what they should be: truncated, damaged, altered."""
+
+    exit_code = 5
+
+
+class AccuracyError(Dit4srError):
+    """A result that strays further from the reference than its gate allows."""
+
+    exit_code = 6
+
+
+class OutOfMemoryError(Dit4srError):
+    """Host or device memory ran out."""
+
+    exit_code = 7
+
+
+class PerformanceError(Dit4srError):
+    """A timing that fails its gate."""
+
+    exit_code = 8
+
+
+class SomeInputsFailedError(Dit4srError):
+    """The run went to its end, but some inputs did not come through."""
+
+    exit_code = 9
+
+
+FAULT_OF_OURS = 1
+INTERRUPTED = 130
