@@ -84,7 +84,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Find the weights, read every header, and read the config beside them."""
     folder, weights = _locate(path)
     tensors = _sharded_headers(weights) if weights.name == INDEX else _header(weights)
-    return Checkpoint(path, tensors, _read_json(folder / "config.json") if folder else {})
+    return Checkpoint(path, tensors, read_json(folder / "config.json") if folder else {})
 
 
 def _locate(path: Path) -> tuple[Path | None, Path]:
@@ -153,7 +153,7 @@ def _damaged(file: Path, error: Exception) -> IntegrityError:
 
 def _sharded_headers(index: Path) -> dict[str, StoredTensor]:
     """List the tensors of all shards, which must hold exactly what the index says."""
-    weight_map = _read_json(index).get("weight_map")
+    weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise IntegrityError(f"{index} has no weight_map", expected="tensor names and their shards")
     tensors: dict[str, StoredTensor] = {}
@@ -175,7 +175,8 @@ def _sharded_headers(index: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object, whatever state the file is in."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

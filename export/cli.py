@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,9 +24,20 @@ def picture_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
+def names(text: str | None) -> tuple[str, ...]:
+    """Read "prepare,step"."""
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option("--describe", "describing", is_flag=True, help="Print parameters and products, export nothing.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write the bundle to.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp16", show_default=True)
+@click.option("--static", is_flag=True, help="Fix every axis: the training tile, two rows, all text tokens.")
+@click.option("--components", metavar="A,B", help="Only these components.")
+@click.option("--force", is_flag=True, help="Replace the bundle at --output, in one step.")
+@click.option("--no-verify", is_flag=True, help="Do not compare what was written with torch.")
+@click.option("--random-weights", type=int, metavar="SEED", help="A full-size system without a checkpoint.")
 @click.option("--flavour", type=click.Choice(["copied", "own"]), help="LR-key rule; detected by default.")
 @click.option(
     "--variant",
@@ -32,63 +45,171 @@ def picture_size(text: str) -> tuple[int, int]:
     help="Architecture or ablation; full by default.",
 )
 @click.option("--untrained", is_flag=True, help="Open SD3.5 weights as a DiT4SR that is yet to be trained.")
+@click.option("--describe", "describing", is_flag=True, help="Print parameters and products, export nothing.")
 @click.option(
     "--size",
     type=picture_size,
     default="512x512",
     show_default=True,
     metavar="HxW",
-    help="Picture, in pixels.",
+    help="Picture that --describe counts for.",
 )
 @click.option("--text-tokens", type=click.IntRange(1, 4096), default=333, show_default=True)
 @click.option("--steps", type=click.IntRange(1, 1000), default=40, show_default=True)
 @click.option("--guidance/--no-guidance", default=True, show_default=True, help="Two rows a step, or one.")
+@click.option(
+    "--inspect", "inspected", type=click.Path(path_type=Path), metavar="BUNDLE", help="Look into one."
+)
+@click.option(
+    "--verify", "verified", type=click.Path(path_type=Path), metavar="BUNDLE", help="Check its digests."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.version_option(package_name="dit4sr")
 def command(
-    checkpoint: Path | None,
-    *,
-    describing: bool,
-    flavour: str | None,
-    variant: str | None,
-    untrained: bool,
-    size: tuple[int, int],
-    text_tokens: int,
-    steps: int,
-    guidance: bool,
-    as_json: bool,
+    *, describing: bool, inspected: Path | None, verified: Path | None, as_json: bool, **options: Any
 ) -> None:
-    """Describe a DiT4SR CHECKPOINT: a diffusers folder or a .safetensors file.
+    """Turn a DiT4SR CHECKPOINT (a diffusers folder or a .safetensors file) into a bundle.
 
-    Without CHECKPOINT, the published architecture is described at full size, without allocating it.
-    Writing bundles is the next thing this command learns.
+    Without CHECKPOINT, a small system with random weights is exported (a trained one is not in the box yet).
     """
-    if not describing:
-        raise click.UsageError("exporting is not built yet; --describe is what this version can do")
-    missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"{' and '.join(missing)} not installed", fix="pip install 'dit4sr[export]'"
-        )
-    from dit4sr.export.describe import describe, format_description  # noqa: PLC0415  (torch takes seconds)
-    from dit4sr.export.models.config import Flavour, Variant  # noqa: PLC0415
-
-    description = describe(
-        checkpoint,
-        flavour=Flavour(flavour) if flavour else None,
-        variant=Variant(variant) if variant else None,
-        untrained=untrained,
-        size=size,
-        text_tokens=text_tokens,
-        steps=steps,
-        guidance=guidance,
-    )
-    click.echo(json.dumps(description.to_json(), indent=2) if as_json else format_description(description))
+    if sum(map(bool, (describing, inspected, verified))) > 1:
+        raise click.UsageError("--describe, --inspect and --verify exclude one another")
+    if verified:
+        _verify(verified, as_json=as_json)
+        return
+    _require("torch", "diffusers", "onnx", "onnxscript", "safetensors")
+    if inspected:
+        _inspect(inspected, as_json=as_json)
+    elif describing:
+        _describe(options, as_json=as_json)
+    else:
+        _export(options, as_json=as_json)
 
 
 def main() -> None:
     """Entry point."""
     sys.exit(run_command(command))
+
+
+# torch, diffusers and onnx take seconds to import: each of these imports what it needs, and --help nothing.
+# ruff: noqa: PLC0415
+
+
+def _verify(path: Path, *, as_json: bool) -> None:
+    from dit4sr.runtime.bundle import Bundle
+
+    bundle = Bundle.open(path)
+    bundle.verify()
+    files = bundle.manifest.files()
+    found = {"bundle": str(path), "files": len(files), "bytes": sum(record.bytes for record in files)}
+    _print(found, f"{path}: {len(files)} files, {found['bytes']:,} bytes, all as the manifest says", as_json)
+
+
+def _inspect(path: Path, *, as_json: bool) -> None:
+    from dit4sr.export.inspection import format_inspection, inspection_json
+    from dit4sr.runtime.bundle import Bundle
+
+    bundle = Bundle.open(path)
+    if as_json:
+        click.echo(json.dumps(inspection_json(bundle), indent=2))
+    else:
+        click.echo(format_inspection(bundle))
+
+
+def _describe(options: dict[str, Any], *, as_json: bool) -> None:
+    from dit4sr.export.describe import describe, format_description
+    from dit4sr.export.models.config import Flavour, Variant
+
+    description = describe(
+        options["checkpoint"],
+        flavour=Flavour(options["flavour"]) if options["flavour"] else None,
+        variant=Variant(options["variant"]) if options["variant"] else None,
+        untrained=options["untrained"],
+        size=options["size"],
+        text_tokens=options["text_tokens"],
+        steps=options["steps"],
+        guidance=options["guidance"],
+    )
+    if as_json:
+        click.echo(json.dumps(description.to_json(), indent=2))
+    else:
+        click.echo(format_description(description))
+
+
+def _export(options: dict[str, Any], *, as_json: bool) -> None:
+    if options["output"] is None:
+        raise click.UsageError("say where to write the bundle with --output")
+    if options["checkpoint"] and options["random_weights"] is not None:
+        raise click.UsageError("--random-weights is for when there is no CHECKPOINT")
+
+    from dit4sr.export.exporter import ExportConfig, export_bundle
+    from dit4sr.export.models.config import Flavour, Variant
+    from dit4sr.export.systems import checkpoint_system, full_size_system, small_system
+    from dit4sr.runtime.schema import to_json
+    from dit4sr.runtime.table import format_bytes
+
+    flavour = Flavour(options["flavour"]) if options["flavour"] else None
+    variant = Variant(options["variant"]) if options["variant"] else None
+    if options["checkpoint"]:
+        system = checkpoint_system(
+            options["checkpoint"], flavour=flavour, variant=variant, untrained=options["untrained"]
+        )
+    elif options["random_weights"] is not None:
+        system = full_size_system(options["random_weights"], flavour or Flavour.COPIED)
+    else:
+        click.echo("no checkpoint: exporting a small system with random weights", err=True)
+        system = small_system(flavour=flavour or Flavour.OWN)
+
+    config = ExportConfig(
+        output=options["output"],
+        precision=options["precision"],
+        static=options["static"],
+        replace=options["force"],
+        verify=not options["no_verify"],
+        components=names(options["components"]),
+        command=_repeatable_command(),
+        checkpoint=system.checkpoint,
+        prompts=system.prompts,
+    )
+    manifest = export_bundle(system.architecture, system.pictures, config, progress=_progress)
+    total = sum(record.bytes for record in manifest.files())
+    worst = max((check.error / check.allowed for check in manifest.verification), default=None)
+    verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"
+    parts = ", ".join(manifest.components)
+    _print(
+        to_json(manifest),
+        f"{config.output}: {parts} in {config.precision}, {format_bytes(total)}; {verdict}",
+        as_json,
+    )
+
+
+def _print(found: Any, sentence: str, as_json: bool) -> None:
+    click.echo(json.dumps(found, indent=2) if as_json else sentence)
+
+
+def _progress(line: str) -> None:
+    """Long work is shown to people, not to pipes."""
+    if sys.stderr.isatty():
+        click.echo(line, err=True)
+
+
+def _repeatable_command() -> str:
+    """The command line without where it wrote: the same export anywhere is the same bundle."""
+    words, given = ["dit4sr-export"], iter(sys.argv[1:])
+    for word in given:
+        if word in {"-o", "--output"}:
+            next(given, None)
+        elif word not in {"--force", "--json"} and not word.startswith("--output="):
+            words.append(word)
+    return shlex.join(words)
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"not installed: {', '.join(missing)}", fix="pip install 'dit4sr[export]'"
+        )
 
 
 if __name__ == "__main__":

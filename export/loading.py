@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ def load_transformer(
     stored = [key for key in read_tensors(config) if key in checkpoint.tensors]
     weights = {key: checkpoint.read_as(key, dtype) for key in stored}
     if untrained:
-        weights |= fresh_lr_weights(config, weights, dtype)
+        fresh = {key: fresh_lr_weight(key, config, weights.__getitem__) for key in lr_tensors(config)}
+        weights |= {key: weight.to(dtype) for key, weight in fresh.items()}
     model = meta_transformer(config)
     model.load_state_dict(weights, strict=True, assign=True)
     return model
@@ -98,16 +99,11 @@ def detect_flavour(checkpoint: Checkpoint, config: TransformerConfig) -> Flavour
     return Flavour.OWN if trained else Flavour.COPIED
 
 
-def fresh_lr_weights(
-    config: TransformerConfig, base: Mapping[str, Tensor], dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """LR weights as training begins with them: the LR stream enters with zeros, and leaves as noise does."""
-    return {
-        key: base[key.replace("to_out_control", "to_out.0")].clone()
-        if ".to_out_control." in key
-        else torch.zeros(read_tensors(config)[key], dtype=dtype)
-        for key in lr_tensors(config)
-    }
+def fresh_lr_weight(key: str, config: TransformerConfig, base: Callable[[str], Tensor]) -> Tensor:
+    """An LR weight as training begins with it: the LR stream enters with zeros, and leaves as noise does."""
+    if ".to_out_control." in key:
+        return base(key.replace("to_out_control", "to_out.0")).clone()
+    return torch.zeros(read_tensors(config)[key])
 
 
 # --- What the shapes say -------------------------------------------------------------------------

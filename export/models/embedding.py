@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.models.config import TransformerConfig
-from dit4sr.export.models.streams import Grid
+from dit4sr.export.models.streams import Grid, at_least_single
 from dit4sr.runtime.positions import centred_start, sine_cosine_positions
 
 TIME_CHANNELS = 256
@@ -80,12 +80,11 @@ class TimeTextEmbedding(nn.Module):
 
 
 def time_waves(timestep: Tensor) -> Tensor:
-    """Cosines, then sines, of the time at 128 frequencies; in FP32 at any precision of the model."""
-    half = TIME_CHANNELS // 2
-    frequencies = torch.exp(
-        -math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=timestep.device) / half
-    )
-    angles = timestep.float().unsqueeze(-1) * frequencies
+    """Cosines, then sines, of the time at 128 frequencies; in FP32 even where the model is in half."""
+    timestep, half = at_least_single(timestep), TIME_CHANNELS // 2
+    places = torch.arange(half, dtype=timestep.dtype, device=timestep.device)
+    frequencies = torch.exp(-math.log(10000.0) * places / half)
+    angles = timestep.unsqueeze(-1) * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 

@@ -1,0 +1,66 @@
+"""What the exporter asks of a network, whichever it is.
+
+An architecture offers parts: modules on meta tensors, with named inputs whose symbolic axes are names, and a
+recipe for every weight. The exporter traces, rounds, binds and writes them, and knows no more than this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from dit4sr.export.simplify import Recipe
+from dit4sr.export.weights import WeightSource
+from dit4sr.runtime.bundle import ModelCard, TensorSpec
+
+Sizes = Mapping[str, int]
+"""What a symbolic axis measures in one example."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component to be: a graph, and where its weights come from."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    recipes: Mapping[str, Recipe]
+    source: WeightSource
+
+
+class Architecture(Protocol):
+    """A network that can be exported."""
+
+    def card(self, precision: str) -> ModelCard:
+        """What the sampler needs to know."""
+
+    def parts(self) -> list[Part]:
+        """The components, in the order in which a picture passes through them."""
+
+
+def example_sizes(
+    card: ModelCard, *, images: int, branches: int, latent: tuple[int, int], text: int, steps: int
+) -> Sizes:
+    """Every symbolic axis of one example."""
+    height, width = latent
+    return {
+        "images": images,
+        "branches": branches,
+        "rows": images * branches,
+        "height": height,
+        "width": width,
+        "pixel_height": height * card.vae_factor,
+        "pixel_width": width * card.vae_factor,
+        "tokens": (height // card.patch_size) * (width // card.patch_size),
+        "text": text,
+        "steps": steps,
+    }
+
+
+def axis_size(axis: int | str, sizes: Sizes) -> int:
+    """A static axis is its own size."""
+    return axis if isinstance(axis, int) else sizes[axis]

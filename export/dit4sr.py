@@ -1,0 +1,94 @@
+"""DiT4SR as an architecture the exporter can take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from dit4sr.export.architecture import Part
+from dit4sr.export.models.config import TransformerConfig
+from dit4sr.export.models.simplified import Denoiser, Prepare, modulation_width
+from dit4sr.export.models.step import Step
+from dit4sr.export.simplify import denoiser_recipes, prepare_recipes
+from dit4sr.export.weights import WeightSource
+from dit4sr.runtime.bundle import ModelCard, PositionTable, TensorSpec
+
+VAE_FACTOR, SCALING, SHIFT, SCHEDULE_SHIFT = 8, 1.5305, 0.0609, 3.0
+"""SD3.5-Medium's VAE and schedule."""
+
+
+@dataclass(frozen=True)
+class Dit4sr:
+    """The transformer's two components; the picture's others join from elsewhere."""
+
+    config: TransformerConfig
+    source: WeightSource
+    weights: str = "trained"
+
+    def card(self, precision: str) -> ModelCard:
+        """What the sampler needs to know."""
+        config = self.config
+        return ModelCard(
+            name="DiT4SR",
+            flavour=config.flavour.value,
+            variant=config.variant.value,
+            precision=precision,
+            latent_channels=config.in_channels,
+            vae_factor=VAE_FACTOR,
+            scaling=SCALING,
+            shift=SHIFT,
+            patch_size=config.patch_size,
+            schedule_shift=SCHEDULE_SHIFT,
+            training_tile=config.sample_size // 2,
+            default_steps=40,
+            default_guidance=8.0,
+            text_tokens=333,
+            text_channels=config.joint_attention_dim,
+            pooled_channels=config.pooled_projection_dim,
+            positions=PositionTable(config.width, config.pos_embed_max_size, config.base_grid),
+            weights=self.weights,
+        )
+
+    def parts(self) -> list[Part]:
+        """`prepare` and `step`."""
+        config = self.config
+        with torch.device("meta"):
+            prepare, step = Prepare(config), Step(Denoiser(config))
+        return [
+            Part(
+                "prepare",
+                prepare.eval().requires_grad_(False),
+                (
+                    _floats("condition", "rows", config.in_channels, "height", "width"),
+                    _floats("text", "rows", "text", config.joint_attention_dim),
+                    _floats("pooled", "rows", config.pooled_projection_dim),
+                    _floats("timesteps", "steps"),
+                    _floats("positions", "tokens", config.width),
+                ),
+                ("lr_tokens", "text_tokens", "modulation"),
+                prepare_recipes(config),
+                self.source,
+            ),
+            Part(
+                "step",
+                step.eval().requires_grad_(False),
+                (
+                    _floats("latent", "images", config.in_channels, "height", "width"),
+                    _floats("previous_velocity", "images", config.in_channels, "height", "width"),
+                    _floats("guidance", "branches"),
+                    _floats("coefficients", 3),
+                    _floats("lr_tokens", "rows", "tokens", config.width),
+                    _floats("text_tokens", "rows", "text", config.width),
+                    _floats("modulation", "rows", modulation_width(config)),
+                    _floats("positions", "tokens", config.width),
+                ),
+                ("next_latent", "velocity"),
+                denoiser_recipes(config),
+                self.source,
+            ),
+        ]
+
+
+def _floats(name: str, *shape: int | str) -> TensorSpec:
+    return TensorSpec(name, "float32", shape)

@@ -1,0 +1,187 @@
+"""From an architecture to a bundle on disk: trace, round, bind, verify, describe; whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from dit4sr.export.architecture import Architecture, Part, example_sizes
+from dit4sr.export.binding import bind_weights
+from dit4sr.export.passes.cleanup import forget_origins, simplify_graph, transpose_weights
+from dit4sr.export.passes.precision import HALVES, mixed_precision
+from dit4sr.export.passes.report import PassReport, run_pass
+from dit4sr.export.tracing import OPSET, attach_operators, trace
+from dit4sr.export.verify import verify_parts
+from dit4sr.runtime.bundle import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    Check,
+    Component,
+    FileRecord,
+    Manifest,
+    Provenance,
+    TensorSpec,
+    record_of,
+)
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.table import format_bytes
+
+PRECISIONS = ("fp32", "fp16", "bf16")
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+LIBRARIES = ("dit4sr", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+
+Prompt = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""A stored prompt: context rows ``[M, C]`` and pooled vector ``[P]``."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What to write, and how."""
+
+    output: Path
+    precision: str = "fp16"
+    static: bool = False
+    replace: bool = False
+    verify: bool = True
+    components: tuple[str, ...] = ()
+    command: str = "dit4sr-export"
+    checkpoint: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+
+
+def export_bundle(
+    architecture: Architecture,
+    pictures: Sequence[Part],
+    config: ExportConfig,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Manifest:
+    """Write a bundle; the output appears when it is complete and verified, and is untouched until then."""
+    parts = _chosen([*pictures, *architecture.parts()], config.components)
+    _check_output(config)
+    _check_disk(parts, config)
+
+    with atomic_directory(config.output, replace=config.replace) as folder:
+        (folder / "onnx").mkdir()
+        components = {}
+        for part in parts:
+            progress(f"{part.name}: tracing")
+            model = traced_at_precision(part, architecture, config)[0]
+            progress(f"{part.name}: writing weights")
+            components[part.name] = _write_component(model, part, folder, config.precision)
+        checks: tuple[Check, ...] = ()
+        if config.verify:
+            progress("verifying against torch")
+            checks = verify_parts(parts, architecture, folder, config.precision)
+        manifest = Manifest(
+            schema=SCHEMA_VERSION,
+            model=architecture.card(config.precision),
+            components=components,
+            provenance=Provenance(config.checkpoint, _versions(), config.command),
+            embeddings={name: _write_prompt(folder, name, prompt) for name, prompt in config.prompts.items()},
+            verification=checks,
+        )
+        (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
+    return manifest
+
+
+def traced_at_precision(
+    part: Part, architecture: Architecture, config: ExportConfig
+) -> tuple[ir.Model, list[PassReport]]:
+    """A part's graph before it has weights, and what each pass did to it."""
+    card = architecture.card(config.precision)
+    if config.static:
+        tile = (card.training_tile, card.training_tile)
+        text, steps = card.text_tokens, card.default_steps
+        sizes = example_sizes(card, images=1, branches=2, latent=tile, text=text, steps=steps)
+    else:
+        # Sizes that differ from one another, so that no two axes are mistaken for one.
+        sizes = example_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
+    model = trace(part, sizes, static=config.static, opset=OPSET[config.precision])
+    passes = [simplify_graph, transpose_weights, forget_origins]
+    reports = [run_pass(model, change) for change in passes]
+    if config.precision in HALVES:
+        reports.append(run_pass(model, mixed_precision(HALVES[config.precision]), "mixed_precision"))
+    return model, reports
+
+
+def _write_component(model: ir.Model, part: Part, folder: Path, precision: str) -> Component:
+    graphs = folder / "onnx"
+    bind_weights(model, part, graphs)
+    attach_operators(model)
+    model.producer_name, model.producer_version = "dit4sr", importlib.metadata.version("dit4sr")
+    graph = graphs / f"{part.name}.onnx"
+    ir.save(model, graph)
+    onnx.checker.check_model(graph, full_check=True)
+    data = graphs / f"{part.name}.onnx.data"
+    return Component(
+        files=(record_of(graph, folder), record_of(data, folder)),
+        precision=precision,
+        inputs=tuple(_spec(value) for value in model.graph.inputs),
+        outputs=tuple(_spec(value) for value in model.graph.outputs),
+    )
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    assert value.name is not None
+    assert value.dtype is not None
+    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
+    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
+
+
+def _write_prompt(folder: Path, name: str, prompt: Prompt) -> tuple[FileRecord, ...]:
+    (folder / "embeddings").mkdir(exist_ok=True)
+    paths = [folder / "embeddings" / f"{name}.{part}.npy" for part in ("text", "pooled")]
+    for path, array in zip(paths, prompt, strict=True):
+        np.save(path, array, allow_pickle=False)
+    return tuple(record_of(path, folder) for path in paths)
+
+
+def _chosen(parts: Sequence[Part], names: tuple[str, ...]) -> list[Part]:
+    known = [part.name for part in parts]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise BadInputError(f"no component {unknown[0]!r} here", expected=f"some of {', '.join(known)}")
+    return [part for part in parts if not names or part.name in names]
+
+
+def _check_output(config: ExportConfig) -> None:
+    """Nothing a user had is lost: only a bundle is ever replaced, and only on request."""
+    if config.precision not in PRECISIONS:
+        raise BadInputError(f"precision {config.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    output = config.output
+    if not output.exists() and not output.is_symlink():
+        return
+    if not (output / MANIFEST).is_file():
+        raise BadInputError(f"{output} exists and is no bundle", fix="choose another --output")
+    if not config.replace:
+        raise BadInputError(f"{output} exists", fix="choose another --output, or replace it with --force")
+
+
+def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
+    elements = sum(math.prod(t.shape) for part in parts for t in part.module.state_dict().values())
+    needed = int(elements * BYTES[config.precision] * 1.02) + (16 << 20)
+    parent = next(folder for folder in config.output.absolute().parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise BadInputError(
+            f"{free:,} bytes free at {parent}",
+            expected=f"{needed:,} ({format_bytes(needed)}) for this bundle",
+            fix="free some, or choose another --output",
+        )
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return versions | {"python": platform.python_version()}

@@ -1,0 +1,143 @@
+"""Whole systems to export: from a checkpoint folder, or from a seed where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dit4sr.export.architecture import Architecture, Part
+from dit4sr.export.checkpoint import Checkpoint, open_checkpoint, read_json
+from dit4sr.export.dit4sr import Dit4sr
+from dit4sr.export.exporter import Prompt
+from dit4sr.export.loading import checkpoint_config, fresh_lr_weight
+from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
+from dit4sr.export.models.layout import lr_tensors, read_tensors
+from dit4sr.export.vae import SD35_VAE, Vae
+from dit4sr.export.weights import RandomWeights
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files import sha256_of
+
+
+@dataclass(frozen=True)
+class System:
+    """An architecture, the parts around it, and what the manifest says of their origin."""
+
+    architecture: Architecture
+    pictures: tuple[Part, ...]
+    checkpoint: Mapping[str, str]
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """SD3.5's weights with fresh LR weights where it has none."""
+
+    checkpoint: Checkpoint
+    config: TransformerConfig
+
+    def read(self, key: str) -> Tensor:
+        """Read what is there, and begin what is not."""
+        if key not in lr_tensors(self.config):
+            return self.checkpoint.read(key)
+        return fresh_lr_weight(key, self.config, self.checkpoint.read)
+
+
+def checkpoint_system(
+    path: Path,
+    *,
+    flavour: Flavour | None = None,
+    variant: Variant | None = None,
+    untrained: bool = False,
+) -> System:
+    """A published checkpoint: its transformer and, where the folder has one, its VAE."""
+    checkpoint = open_checkpoint(path)
+    config = checkpoint_config(checkpoint, flavour=flavour, variant=variant, untrained=untrained)
+    source = Untrained(checkpoint, config) if untrained else checkpoint
+    files = {stored.file for stored in checkpoint.tensors.values()}
+    pictures: tuple[Part, ...] = ()
+    if (path / "vae").is_dir():
+        vae = open_checkpoint(path / "vae")
+        files |= {stored.file for stored in vae.tensors.values()}
+        pictures = tuple(Vae(vae, vae_config(path / "vae" / "config.json")).parts())
+    return System(
+        Dit4sr(config, source, "untrained LR stream" if untrained else "trained"),
+        pictures,
+        {file.name: sha256_of(file) for file in sorted(files)},
+    )
+
+
+def random_system(seed: int, config: TransformerConfig, vae: Mapping[str, Any]) -> System:
+    """Weights by seed, at any size: for trying and timing, not for looking at."""
+    layout = {key: tuple(t.shape) for key, t in Vae(_NOTHING, vae).network().state_dict().items()}
+    says = f"random, seed {seed}"
+    return System(
+        Dit4sr(config, RandomWeights(read_tensors(config), seed), says),
+        tuple(Vae(RandomWeights(layout, seed), vae).parts()),
+        {"random weights": f"seed {seed}"},
+        random_prompts(seed, config),
+    )
+
+
+def full_size_system(seed: int, flavour: Flavour = Flavour.COPIED) -> System:
+    """The published architecture with weights by seed."""
+    return random_system(seed, TransformerConfig(flavour=flavour), SD35_VAE)
+
+
+def small_system(seed: int = 0, flavour: Flavour = Flavour.OWN) -> System:
+    """A system of a few megabytes with every kind of layer, until a trained one is in the box."""
+    config = TransformerConfig(
+        num_layers=4,
+        num_attention_heads=2,
+        joint_attention_dim=96,
+        pooled_projection_dim=80,
+        pos_embed_max_size=96,
+        sample_size=32,
+        dual_attention_layers=(0, 1),
+        flavour=flavour,
+    )
+    small_vae = {
+        **SD35_VAE,
+        "block_out_channels": (8, 16, 16, 16),
+        "norm_num_groups": 4,
+        "layers_per_block": 1,
+    }
+    return random_system(seed, config, small_vae)
+
+
+def random_prompts(seed: int, config: TransformerConfig, tokens: int = 8) -> dict[str, Prompt]:
+    """Context rows for a positive and a negative prompt, where there is no text encoder to make them."""
+    noise = np.random.default_rng(seed)
+
+    def prompt() -> Prompt:
+        return (
+            noise.standard_normal((tokens, config.joint_attention_dim), dtype=np.float32),
+            noise.standard_normal(config.pooled_projection_dim, dtype=np.float32),
+        )
+
+    return {"positive": prompt(), "negative": prompt()}
+
+
+def vae_config(file: Path) -> dict[str, Any]:
+    """What diffusers' AutoencoderKL is to be built with."""
+    values = read_json(file)
+    config = {key: values[key] for key in SD35_VAE if key in values}
+    if missing := SD35_VAE.keys() - config.keys():
+        raise BadInputError(f"{file} lacks {min(missing)}", expected="the VAE config of SD3.5")
+    if config["use_quant_conv"] or config["use_post_quant_conv"]:
+        raise BadInputError(f"{file} asks for quant convolutions", expected="SD3.5's VAE, which has none")
+    return config
+
+
+class _Nothing:
+    """A source for networks that are only looked at."""
+
+    def read(self, key: str) -> Tensor:
+        raise AssertionError(f"{key} has no data")
+
+
+_NOTHING = _Nothing()

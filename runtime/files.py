@@ -1,0 +1,75 @@
+"""Writing so that a reader sees the old or the new, never a half."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHUNK = 1 << 22
+
+
+@contextmanager
+def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a hidden sibling to fill; on success it takes the target's place, on any failure it is gone.
+
+    With ``replace`` an existing target is swapped out in one step and then removed.
+    """
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        for path in sorted(scratch.rglob("*")):
+            _sync(path)
+        _sync(scratch)
+        if replace and target.exists():
+            _exchange(scratch, target)
+        else:
+            scratch.rename(target)
+        _sync(target.parent)
+    finally:
+        # After an exchange this is the old target; after a rename it is nothing.
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _exchange(first: Path, second: Path) -> None:
+    """Swap two directories, in one step where the kernel can."""
+    if sys.platform == "linux":
+        at_fdcwd, rename_exchange = -100, 2
+        libc = ctypes.CDLL(None, use_errno=True)
+        if hasattr(libc, "renameat2"):
+            names = (os.fsencode(first), os.fsencode(second))
+            if libc.renameat2(at_fdcwd, names[0], at_fdcwd, names[1], rename_exchange) == 0:
+                return
+            if (code := ctypes.get_errno()) not in {errno.EINVAL, errno.ENOSYS}:
+                raise OSError(code, os.strerror(code), str(second))
+    aside = first.with_suffix(".replaced")
+    second.rename(aside)
+    first.rename(second)
+    aside.rename(first)

@@ -1,0 +1,90 @@
+"""Strict JSON for frozen dataclasses: what is read has the declared shape, or is refused with its place."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class SchemaError(ValueError):
+    """A value that is not what its place in the document asks for."""
+
+
+def from_json(kind: type[T], value: Any, place: str = "") -> T:
+    """Build a frozen dataclass from parsed JSON, checking every field; unknown fields are refused."""
+    built: T = _read(kind, value, place)
+    return built
+
+
+def to_json(value: Any) -> Any:
+    """Return plain JSON values for a dataclass, in field order."""
+    if is_dataclass(value):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_json(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def _read(kind: Any, value: Any, place: str) -> Any:
+    if is_dataclass(kind):
+        return _read_dataclass(kind, value, place)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in {Union, types.UnionType}:
+        return _read_union(arguments, value, place)
+    if origin is tuple:
+        items = _expect(list, value, place)
+        return tuple(_read(arguments[0], item, f"{place}[{i}]") for i, item in enumerate(items))
+    if origin is not None and issubclass(origin, Mapping):
+        entries = _expect(dict, value, place)
+        return {key: _read(arguments[1], item, f"{place}.{key}") for key, item in entries.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    return _expect(kind, value, place)
+
+
+def _read_dataclass(kind: Any, value: Any, place: str) -> Any:
+    entries = _expect(dict, value, place)
+    hints, known = _hints(kind), {field.name: field for field in fields(kind)}
+    if unknown := sorted(entries.keys() - known.keys()):
+        raise SchemaError(f"{place or 'the document'} has an unknown field {unknown[0]!r}")
+    required = {name for name, field in known.items() if field.default is MISSING}
+    if missing := sorted(required - entries.keys()):
+        raise SchemaError(f"{place or 'the document'} lacks {missing[0]!r}")
+    built = {name: _read(hints[name], item, f"{place}.{name}".lstrip(".")) for name, item in entries.items()}
+    try:
+        return kind(**built)
+    except ValueError as error:
+        raise SchemaError(f"{place or 'the document'}: {error}") from None
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    for kind in kinds:
+        try:
+            return _read(kind, value, place)
+        except SchemaError:
+            continue
+    raise SchemaError(f"{place} is {_shown(value)}")
+
+
+def _expect(kind: Any, value: Any, place: str) -> Any:
+    # bool is an int to Python, but not to a reader of manifests.
+    if type(value) is not kind:
+        raise SchemaError(f"{place or 'the document'} is {_shown(value)}, not {kind.__name__}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
