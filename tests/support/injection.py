@@ -1,0 +1,33 @@
+"""Inputs for DepthwiseInject, the truth about them, and how far from it a form may be."""
+
+import functools
+
+import numpy as np
+import torch
+
+from dit4sr.kernels.depthwise_inject import operator, reference
+
+
+def inputs(rows, height, width, channels, *, dtype=torch.float32, strided=False, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    # Strided: side by side in wider rows, a line to spare, the streams before the rows. None of it is packed.
+    room = (2, rows, height + 1, width, channels + 16) if strided else (2, rows, height, width, channels)
+    u = (3 * torch.randn(room, generator=draw)).to(dtype)
+    u = u.transpose(0, 1)[:, :, :height, :, :channels]
+    weight, bias = (torch.randn(*size, channels, generator=draw).to(dtype) for size in ((3, 3), ()))
+    return (u if strided else u.contiguous()), weight, bias
+
+
+def truth(*tensors):
+    return reference.depthwise_inject(*(tensor.double().numpy() for tensor in tensors))
+
+
+def error(found, expected):
+    return np.abs(torch.as_tensor(found).double().numpy() - expected).max()
+
+
+@functools.cache
+def allowed_error(dtype):
+    """Twice what eager torch errs in that type, over enough values that luck is out of the question."""
+    tensors = inputs(2, 32, 32, 64, dtype=dtype)
+    return 2 * error(operator.depthwise_inject(*tensors), truth(*tensors))
