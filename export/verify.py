@@ -31,7 +31,12 @@ Runner = Callable[[Arrays], list[NDArray[Any]]]
 def verify_parts(
     parts: Sequence[Part], architecture: Architecture, folder: Path, precision: str
 ) -> tuple[Check, ...]:
-    """Compare every component on seeded inputs, then three steps of the loop; refuse what strays."""
+    """Compare every component on seeded inputs, then three steps of the loop; refuse what strays.
+
+    ONNX Runtime has no BF16 products on the CPU: such a bundle comes back without checks, and says so.
+    """
+    if precision == "bf16":
+        return ()
     card = architecture.card(precision)
     latent = (8 * card.patch_size, 6 * card.patch_size)
     sizes = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)

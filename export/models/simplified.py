@@ -44,11 +44,12 @@ class Prepare(nn.Module):
 
         The AdaLN matrices, 28 % of all parameters, are multiplied once with all steps instead of once a step.
         """
-        steering = self.steering(timesteps[:, None], pooled[None])
+        steering = F.silu(self.steering(timesteps[:, None], pooled[None]))
+        modulation: Tensor = self.modulation(steering.flatten(0, 1))
         return (
             patch_tokens(self.patch, condition) + positions,
             self.context(text),
-            self.modulation(F.silu(steering)),
+            modulation.unflatten(0, steering.shape[:2]),
         )
 
 
