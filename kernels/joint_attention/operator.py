@@ -3,6 +3,9 @@
 Plain torch on the CPU, Triton on CUDA; one opaque node to `torch.compile` and `torch.export`.
 """
 
+# An operator has as many inputs as its mathematics.
+# ruff: noqa: PLR0917
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -138,24 +141,34 @@ def empty_image_answers(noise_qkv: Tensor, lr_qkv: Tensor) -> tuple[Tensor, Tens
 
 
 @joint_attention.register_kernel("cuda")
-def _(*inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _(
+    noise_qkv: Tensor,
+    lr_qkv: Tensor,
+    text_qkv: Tensor,
+    norm_q: Tensor,
+    norm_k: Tensor,
+    text_norm_q: Tensor,
+    text_norm_k: Tensor,
+) -> tuple[Tensor, ...]:
     from dit4sr.kernels.joint_attention import kernel  # noqa: PLC0415  (Triton is needed on CUDA alone)
 
-    return kernel.joint_attention(*inputs)
+    return kernel.launch(noise_qkv, lr_qkv, text_qkv, norm_q, norm_k, text_norm_q, text_norm_k)
 
 
 @joint_attention_final.register_kernel("cuda")
-def _(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _(
+    noise_qkv: Tensor, lr_qkv: Tensor, text_kv: Tensor, norm_q: Tensor, norm_k: Tensor, text_norm_k: Tensor
+) -> tuple[Tensor, ...]:
     from dit4sr.kernels.joint_attention import kernel  # noqa: PLC0415
 
-    return kernel.joint_attention_final(*inputs)
+    return kernel.launch(noise_qkv, lr_qkv, text_kv, norm_q, norm_k, None, text_norm_k)
 
 
 @joint_attention_dual.register_kernel("cuda")
-def _(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _(noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor) -> tuple[Tensor, ...]:
     from dit4sr.kernels.joint_attention import kernel  # noqa: PLC0415
 
-    return kernel.joint_attention_dual(*inputs)
+    return kernel.launch(noise_qkv, lr_qkv, None, norm_q, norm_k, None, None)
 
 
 @register_flop_formula(torch.ops.dit4sr.joint_attention)

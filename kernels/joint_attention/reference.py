@@ -1,5 +1,8 @@
 """The truth: JointAttention in NumPy, in whatever precision its inputs have."""
 
+# An operator has as many inputs as its mathematics.
+# ruff: noqa: PLR0917
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -87,9 +87,10 @@ SPECS = {
 """Inputs and outputs of each component, as ``name: axes``."""
 
 
-def spec(line: str) -> TensorSpec:
+def spec(line: str, fixed: dict[str, int] | None = None) -> TensorSpec:
     name, axes = line.split(": ")
-    return TensorSpec(name, "float32", tuple(int(a) if a.isdigit() else a for a in axes.split()))
+    sizes = [(fixed or {}).get(axis, axis) for axis in axes.split()]
+    return TensorSpec(name, "float32", tuple(int(a) if str(a).isdigit() else a for a in sizes))
 
 
 def toy_weights(seed: int = 0) -> dict[str, np.ndarray]:
@@ -191,15 +192,15 @@ class Graph:
         self.constants[name] = values
         return name
 
-    def save(self, path: Path, component: str, results: dict[str, str]) -> None:
+    def save(self, path: Path, component: str, results: dict[str, str], fixed: dict[str, int] | None) -> None:
         inputs, outputs = SPECS[component]
         for name, result in results.items():
             self.nodes.append(helper.make_node("Identity", [result], [name]))
         graph = helper.make_graph(
             self.nodes,
             component,
-            [_value(spec(line)) for line in inputs],
-            [_value(spec(line)) for line in outputs],
+            [_value(spec(line, fixed)) for line in inputs],
+            [_value(spec(line, fixed)) for line in outputs],
             [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -208,9 +209,12 @@ class Graph:
 
 
 def write_toy_bundle(
-    folder: Path, weights: dict[str, np.ndarray] | None = None, card: ModelCard = CARD
+    folder: Path,
+    weights: dict[str, np.ndarray] | None = None,
+    card: ModelCard = CARD,
+    fixed: dict[str, int] | None = None,
 ) -> Path:
-    """A bundle like the exporter's."""
+    """A bundle like the exporter's, some of its axes ``fixed``."""
     weights = weights or toy_weights()
     (folder / "onnx").mkdir(parents=True)
     (folder / "embeddings").mkdir()
@@ -218,10 +222,12 @@ def write_toy_bundle(
     for name, build in BUILDERS.items():
         path = folder / "onnx" / f"{name}.onnx"
         graph = Graph(weights)
-        graph.save(path, name, build(graph))
+        graph.save(path, name, build(graph), fixed)
         inputs, outputs = SPECS[name]
         components[name] = Component(
-            (record_of(path, folder),), "fp32", tuple(map(spec, inputs)), tuple(map(spec, outputs))
+            (record_of(path, folder),),
+            "fp32",
+            *(tuple(spec(line, fixed) for line in lines) for lines in (inputs, outputs)),
         )
     embeddings = {}
     for name, (text, pooled) in toy_prompts().items():

@@ -1,0 +1,257 @@
+"""JointAttention in ONNX: one node of domain `dit4sr`, and its body of standard operators.
+
+The exporter inlines every function it knows, so it is only told to emit the bare node (`translation_table`),
+and the body joins the finished model (`attach`), which also decides what TensorRT makes of the node:
+
+- `plugin`: the node's attributes point the parser to our kernel;
+- `native`: they do not, and the parser descends into the body. There it meets `TRT_Attention`, by which name
+  it knows its own fused attention, whatever the domain. ONNX Runtime does not, and inlines that body too.
+"""
+
+# An operator has as many inputs as its mathematics.
+# ruff: noqa: PLR0917
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import onnx.defs
+import onnx_ir
+import onnxscript
+import torch
+from onnx_ir import DataType, Value
+
+from dit4sr.kernels.joint_attention import operator  # noqa: F401  (registers the operators named below)
+from dit4sr.kernels.joint_attention.reference import EPSILON
+
+__all__ = ["attach", "translation_table"]
+
+_DOMAIN = onnxscript.values.Opset("dit4sr", 1)
+_PLUGIN = {"plugin_namespace": _DOMAIN.domain, "plugin_version": "1", "aot": 1}
+
+_IMAGE_STREAMS = ("noise_qkv", "lr_qkv")
+_IMAGE_NORMS = ("norm_q", "norm_k")
+_INPUTS = {
+    "JointAttention": (*_IMAGE_STREAMS, "text_qkv", *_IMAGE_NORMS, "text_norm_q", "text_norm_k"),
+    "JointAttentionFinal": (*_IMAGE_STREAMS, "text_kv", *_IMAGE_NORMS, "text_norm_k"),
+    "JointAttentionDual": (*_IMAGE_STREAMS, *_IMAGE_NORMS),
+}
+_OUTPUTS = {
+    "JointAttention": ("noise", "lr", "text"),
+    "JointAttentionFinal": ("noise", "lr"),
+    "JointAttentionDual": ("noise", "lr"),
+}
+
+
+def _register_schema(name: str) -> None:
+    """Tell onnx what a node looks like: the exporter asks, and shape inference keeps its outputs' shapes."""
+    schema = onnx.defs.OpSchema
+    attribute = onnx.defs.OpSchema.Attribute
+    kind = onnx.defs.OpSchema.AttrType
+    definition = schema(
+        name,
+        _DOMAIN.domain,
+        _DOMAIN.version,
+        "One softmax over the tokens of all streams, queries and keys RMS-normalised per head.",
+        inputs=[schema.FormalParameter(tensor, "T") for tensor in _INPUTS[name]],
+        outputs=[schema.FormalParameter(tensor, "T") for tensor in _OUTPUTS[name]],
+        type_constraints=[("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "")],
+        attributes=[
+            attribute("heads", kind.INT, required=True),
+            attribute("head_dim", kind.INT, required=True),
+            attribute("copied", kind.INT, required=True),
+            attribute("plugin_namespace", kind.STRING, required=False),
+            attribute("plugin_version", kind.STRING, required=False),
+            attribute("aot", kind.INT, required=False),
+        ],
+    )
+
+    def infer(context: Any) -> None:
+        width = context.get_input_type(0).tensor_type.shape.dim[2].dim_value // 3
+        for stream in range(len(_OUTPUTS[name])):
+            answer = context.get_input_type(stream)
+            answer.tensor_type.shape.dim[2].dim_value = width
+            context.set_output_type(stream, answer)
+
+    definition.set_type_and_shape_inference_function(infer)
+    onnx.defs.register_schema(definition)
+
+
+for _name in _INPUTS:
+    if not onnx.defs.has(_name, _DOMAIN.domain):
+        _register_schema(_name)
+
+
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """What `torch.onnx.export(custom_translation_table=…)` needs to emit the nodes."""
+
+    def attributes(noise_qkv: Any, lr_qkv: Any, norm_k: Any) -> dict[str, Any]:
+        packed_width, head_dim = int(noise_qkv.shape[2]), int(norm_k.shape[0])
+        return {
+            "heads": packed_width // (3 * head_dim),
+            "head_dim": head_dim,
+            "copied": int(lr_qkv.shape[2] != packed_width),
+            **_PLUGIN,
+        }
+
+    def joint(
+        noise_qkv: Any, lr_qkv: Any, text: Any, norm_q: Any, norm_k: Any, text_norm_q: Any, text_norm_k: Any
+    ) -> Any:
+        return _DOMAIN.JointAttention(
+            *(noise_qkv, lr_qkv, text, norm_q, norm_k, text_norm_q, text_norm_k),
+            **attributes(noise_qkv, lr_qkv, norm_k),
+        )
+
+    def final(noise_qkv: Any, lr_qkv: Any, text: Any, norm_q: Any, norm_k: Any, text_norm_k: Any) -> Any:
+        return _DOMAIN.JointAttentionFinal(
+            *(noise_qkv, lr_qkv, text, norm_q, norm_k, text_norm_k), **attributes(noise_qkv, lr_qkv, norm_k)
+        )
+
+    def dual(noise_qkv: Any, lr_qkv: Any, norm_q: Any, norm_k: Any) -> Any:
+        return _DOMAIN.JointAttentionDual(
+            *(noise_qkv, lr_qkv, norm_q, norm_k), **attributes(noise_qkv, lr_qkv, norm_k)
+        )
+
+    return {
+        torch.ops.dit4sr.joint_attention.default: joint,
+        torch.ops.dit4sr.joint_attention_final.default: final,
+        torch.ops.dit4sr.joint_attention_dual.default: dual,
+    }
+
+
+def attach(model: onnx_ir.Model, form: Literal["plugin", "native"] = "plugin") -> None:
+    """Give an exported model the nodes' bodies, in the model's own opset. The last step of an export."""
+    nodes = [n for n in model.graph.all_nodes() if n.domain == _DOMAIN.domain and n.op_type in _INPUTS]
+    bodies = {
+        (node.op_type, _Shape(*(node.attributes[field].as_int() for field in _Shape._fields)))
+        for node in nodes
+    }
+    if len(bodies) != len({name for name, _ in bodies}):
+        raise ValueError(f"one model has one flavour and one head count, found {sorted(bodies)}")
+    functions = [_body(name, shape) for name, shape in sorted(bodies)]
+    for function in [*functions, _attention()] if functions else []:
+        function.opset_imports.update({"": model.opset_imports[""], _DOMAIN.domain: _DOMAIN.version})
+        model.functions[function.identifier()] = function
+        model.opset_imports[_DOMAIN.domain] = _DOMAIN.version
+    for node in nodes:
+        for name, value in _PLUGIN.items():
+            if form == "plugin":
+                node.attributes[name] = onnx_ir.convenience.convert_attribute(name, value)
+            else:
+                node.attributes.pop(name, None)
+
+
+class _Shape(NamedTuple):
+    """What a body is written for."""
+
+    heads: int
+    head_dim: int
+    copied: int
+
+
+class _Operators:
+    """ONNX operators by name: `op.Concat(a, b, axis=2)` adds a node and returns its output."""
+
+    def __init__(self) -> None:
+        self.tape = onnx_ir.tape.Tape()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*inputs: Value, domain: str = "", outputs: int = 1, **attributes: Any) -> Any:
+            values = self.tape.op_multi_out(name, inputs, attributes, domain=domain, num_outputs=outputs)
+            return values[0] if outputs == 1 else values
+
+        return call
+
+    def integers(self, *values: int) -> Any:
+        """A constant shape, axis or position."""
+        return self.Constant(value_ints=values)
+
+    def number(self, value: float) -> Any:
+        """An FP32 constant."""
+        return self.Constant(value_float=value)
+
+    def function(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx_ir.Function:
+        """All that was added, as a function."""
+        graph = onnx_ir.Graph(inputs, outputs, nodes=self.tape.nodes)
+        return onnx_ir.Function(_DOMAIN.domain, name, graph=graph, attributes=[])
+
+
+class _Heads(NamedTuple):
+    """One stream's normalised queries and keys, and its values, `[R, heads, tokens, head_dim]` each."""
+
+    query: Any
+    key: Any
+    value: Any
+
+
+def _body(name: str, shape: _Shape) -> onnx_ir.Function:
+    """The reference, written in ONNX."""
+    op = _Operators()
+    inputs = {tensor: Value(name=tensor) for tensor in _INPUTS[name]}
+    noise_qkv, lr_qkv = inputs["noise_qkv"], inputs["lr_qkv"]
+
+    query, key, value = _unpack(op, noise_qkv, 3, shape)
+    noise = _Heads(_query(op, query, inputs["norm_q"], shape), _rms_norm(op, key, inputs["norm_k"]), value)
+    if shape.copied:
+        query, value = _unpack(op, lr_qkv, 2, shape)
+        key = noise.key
+    else:
+        query, key, value = _unpack(op, lr_qkv, 3, shape)
+    lr = _Heads(_query(op, query, inputs["norm_q"], shape), _rms_norm(op, key, inputs["norm_k"]), value)
+
+    asking, read = [(noise_qkv, noise), (lr_qkv, lr)], [noise, lr]
+    if "text_qkv" in inputs:
+        query, key, value = _unpack(op, inputs["text_qkv"], 3, shape)
+        query = _query(op, query, inputs["text_norm_q"], shape)
+        text = _Heads(query, _rms_norm(op, key, inputs["text_norm_k"]), value)
+        asking.append((inputs["text_qkv"], text))
+        read.append(text)
+    elif "text_kv" in inputs:
+        key, value = _unpack(op, inputs["text_kv"], 2, shape)
+        read.append(_Heads(None, _rms_norm(op, key, inputs["text_norm_k"]), value))
+
+    answer = op.TRT_Attention(
+        op.Concat(*(heads.query for _, heads in asking), axis=2),
+        op.Concat(*(heads.key for heads in read), axis=2),
+        op.Concat(*(heads.value for heads in read), axis=2),
+        domain=_DOMAIN.domain,
+        TRT_decomposable=1,  # rather two products and a softmax than no engine, where no fused kernel exists
+    )
+    merged = op.Reshape(op.Transpose(answer, perm=[0, 2, 1, 3]), op.integers(0, 0, -1))
+    outputs, start = [], op.integers(0)
+    for packed, _ in asking:
+        end = op.Add(start, op.Shape(packed, start=1, end=2))
+        outputs.append(op.Slice(merged, start, end, op.integers(1)))
+        start = end
+    return op.function(name, list(inputs.values()), outputs)
+
+
+def _attention() -> onnx_ir.Function:
+    """Softmax attention of queries that are scaled already; the softmax is FP32."""
+    op = _Operators()
+    query, key, value = (Value(name=tensor) for tensor in ("query", "key", "value"))
+    logits = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
+    weights = op.Softmax(op.Cast(logits, to=DataType.FLOAT), axis=-1)
+    answer = op.MatMul(op.CastLike(weights, value), value)
+    return op.function("TRT_Attention", [query, key, value], [answer])
+
+
+def _unpack(op: _Operators, packed: Value, parts: int, shape: _Shape) -> list[Any]:
+    """`[R, tokens, parts * heads * head_dim]` to that many `[R, heads, tokens, head_dim]`."""
+    split = op.integers(0, 0, shape.heads, shape.head_dim)
+    return [
+        op.Transpose(op.Reshape(part, split), perm=[0, 2, 1, 3])
+        for part in op.Split(packed, axis=-1, num_outputs=parts, outputs=parts)
+    ]
+
+
+def _query(op: _Operators, x: Value, weight: Value, shape: _Shape) -> Any:
+    """Normalised queries, times the softmax's scale (for 64 channels exact): fused attention has none."""
+    return _rms_norm(op, x, op.Mul(op.Cast(weight, to=DataType.FLOAT), op.number(shape.head_dim**-0.5)))
+
+
+def _rms_norm(op: _Operators, x: Value, weight: Value) -> Any:
+    """Divide each head's channels by their root mean square, in FP32."""
+    precise = op.Cast(x, to=DataType.FLOAT)
+    mean = op.ReduceMean(op.Mul(precise, precise), op.integers(-1), keepdims=1)
+    normed = op.Div(precise, op.Sqrt(op.Add(mean, op.number(EPSILON))))
+    return op.CastLike(op.Mul(normed, op.Cast(weight, to=DataType.FLOAT)), x)
