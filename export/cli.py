@@ -31,7 +31,12 @@ def names(text: str | None) -> tuple[str, ...]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write the bundle to.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the bundle; named after the checkpoint.",
+)
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp16", show_default=True)
 @click.option("--static", is_flag=True, help="Fix every axis: the training tile, two rows, all text tokens.")
 @click.option("--components", metavar="A,B", help="Only these components.")
@@ -137,8 +142,6 @@ def _describe(options: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _export(options: dict[str, Any], *, as_json: bool) -> None:
-    if options["output"] is None:
-        raise click.UsageError("say where to write the bundle with --output")
     if options["checkpoint"] and options["random_weights"] is not None:
         raise click.UsageError("--random-weights is for when there is no CHECKPOINT")
 
@@ -161,7 +164,7 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         system = small_system(flavour=flavour or Flavour.OWN)
 
     config = ExportConfig(
-        output=options["output"],
+        output=options["output"] or Path(f"{_stem(options)}-{options['precision']}"),
         precision=options["precision"],
         static=options["static"],
         replace=options["force"],
@@ -181,6 +184,13 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         f"{config.output}: {parts} in {config.precision}, {format_bytes(total)}; {verdict}",
         as_json,
     )
+
+
+def _stem(options: dict[str, Any]) -> str:
+    """What a bundle is called when no --output is given."""
+    if options["checkpoint"]:
+        return str(options["checkpoint"].resolve().stem)
+    return "dit4sr-small" if options["random_weights"] is None else "dit4sr-random"
 
 
 def _print(found: Any, sentence: str, as_json: bool) -> None:

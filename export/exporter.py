@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from dit4sr.export.passes.cleanup import forget_origins, simplify_graph, transpo
 from dit4sr.export.passes.precision import HALVES, mixed_precision
 from dit4sr.export.passes.report import PassReport, run_pass
 from dit4sr.export.tracing import OPSET, attach_operators, trace
-from dit4sr.export.verify import verify_parts
+from dit4sr.export.verify import elements, memory_needed, verify_parts
 from dit4sr.runtime.bundle import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -33,7 +32,7 @@ from dit4sr.runtime.bundle import (
     TensorSpec,
     record_of,
 )
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files import atomic_directory
 from dit4sr.runtime.table import format_bytes
 
@@ -71,6 +70,7 @@ def export_bundle(
     parts = _chosen([*pictures, *architecture.parts()], config.components)
     _check_output(config)
     _check_disk(parts, config)
+    _check_memory(parts, config)
 
     with atomic_directory(config.output, replace=config.replace) as folder:
         (folder / "onnx").mkdir()
@@ -170,8 +170,7 @@ def _check_output(config: ExportConfig) -> None:
 
 
 def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
-    elements = sum(math.prod(t.shape) for part in parts for t in part.module.state_dict().values())
-    needed = int(elements * BYTES[config.precision] * 1.02) + (16 << 20)
+    needed = int(sum(map(elements, parts)) * BYTES[config.precision] * 1.02) + (16 << 20)
     parent = next(folder for folder in config.output.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
     if free < needed:
@@ -180,6 +179,27 @@ def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
             expected=f"{needed:,} ({format_bytes(needed)}) for this bundle",
             fix="free some, or choose another --output",
         )
+
+
+def _check_memory(parts: Sequence[Part], config: ExportConfig) -> None:
+    """Better to say so now than to be killed after minutes of writing."""
+    needed, free = memory_needed(parts, config.precision), available_memory()
+    if config.verify and free is not None and free < needed:
+        raise OutOfMemoryError(
+            f"{format_bytes(free)} of memory available",
+            expected=f"{format_bytes(needed)} to verify this bundle",
+            fix="export with --no-verify, or on a larger machine",
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes the kernel would give us, where it says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
 
 
 def _versions() -> dict[str, str]:

@@ -6,6 +6,7 @@ makes when torch simply runs it in the bundle's precision: a graph may err twice
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dit4sr.runtime.bundle import Check
 from dit4sr.runtime.errors import AccuracyError
 
 SLACK = 2.0
+LARGE = 200_000_000
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 LOOP_STEPS = 3
 
@@ -41,27 +43,49 @@ def verify_parts(
     latent = (8 * card.patch_size, 6 * card.patch_size)
     sizes = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)
     checks = []
-    runners: dict[str, list[Runner]] = {}
     for part in parts:
         feeds = seeded_inputs(part, sizes)
-        runners[part.name] = [
-            torch_runner(part, torch.float64),
-            torch_runner(part, DTYPES[precision]),
-            graph_runner(folder / "onnx" / f"{part.name}.onnx"),
-        ]
-        exact, plain, found = (run(feeds) for run in runners[part.name])
+        # One runner at a time: a full-size part takes ten gigabytes in each.
+        answers = [make()(feeds) for make in _runners(part, folder, precision)]
         checks += [
-            compared(part.name, output, *answers)
-            for output, *answers in zip(part.outputs, exact, plain, found, strict=True)
+            compared(part.name, output, *values)
+            for output, *values in zip(part.outputs, *answers, strict=True)
         ]
-    if {"prepare", "step"} <= runners.keys():
-        by_name = {part.name: part for part in parts}
-        answers = [
-            run_loop(by_name["prepare"], by_name["step"], prepare, step, sizes)
-            for prepare, step in zip(runners["prepare"], runners["step"], strict=True)
-        ]
-        checks.append(compared("loop", "latent", *answers))
+    by_name = {part.name: part for part in parts}
+    if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, parts)):
+        prepare, step = by_name["prepare"], by_name["step"]
+        both = zip(_runners(prepare, folder, precision), _runners(step, folder, precision), strict=True)
+        latents = [run_loop(prepare, step, first(), second(), sizes) for first, second in both]
+        checks.append(compared("loop", "latent", *latents))
     return tuple(checks)
+
+
+def _runners(part: Part, folder: Path, precision: str) -> list[Callable[[], Runner]]:
+    """The truth, the yardstick and the graph, each made when it is its turn."""
+    rounding = DTYPES[precision]
+    # Beside half precision FP32 is truth enough, where FP64 would not fit.
+    truth = torch.float32 if is_large(part) and rounding.itemsize < 4 else torch.float64
+    return [
+        lambda: torch_runner(part, truth),
+        lambda: torch_runner(part, rounding),
+        lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx"),
+    ]
+
+
+def is_large(part: Part) -> bool:
+    """Whether a part cannot be held several times over."""
+    return elements(part) > LARGE
+
+
+def elements(part: Part) -> int:
+    """Numbers in a part's weights."""
+    return sum(math.prod(tensor.shape) for tensor in part.module.state_dict().values())
+
+
+def memory_needed(parts: Sequence[Part], precision: str) -> int:
+    """Bytes that verifying takes at its peak: a graph in ONNX Runtime, or the truth, of the largest part."""
+    per_element = 6 if DTYPES[precision].itemsize < 4 else 9
+    return per_element * max(map(elements, parts), default=0) + (1 << 30)
 
 
 def compared(

@@ -62,7 +62,6 @@ def test_variants_change_the_cost(capsys):
         (("--describe", "--variant", "a", "--flavour", "copied"), "flavour own"),
         (("--describe", "--text-tokens", "0"), "text-tokens"),
         (("--unheard-of",), "--unheard-of"),
-        ((), "--describe"),
     ],
 )
 def test_bad_usage_is_exit_2_and_says_why(arguments, said, capsys):

@@ -22,7 +22,7 @@ from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.models.layout import read_tensors
 from dit4sr.export.weights import RandomWeights
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import AccuracyError, BadInputError
+from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 
 
 def architecture(flavour: Flavour = Flavour.OWN, variant: Variant = Variant.FULL) -> Dit4sr:
@@ -171,13 +171,27 @@ def test_a_full_disk_is_noticed_before(tmp_path, monkeypatch):
     refused(ExportConfig(tmp_path / "b"), BadInputError, "1,000 bytes free", tmp_path)
 
 
+def test_too_little_memory_is_noticed_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "available_memory", lambda: 10**8)
+    refused(ExportConfig(tmp_path / "b"), OutOfMemoryError, "100.0 MB of memory.*--no-verify", tmp_path)
+
+
+def test_large_parts_are_verified_one_runner_at_a_time(tmp_path, monkeypatch):
+    """What is done at full size, on a small system: FP32 as the truth of FP16, and no loop."""
+    monkeypatch.setattr(verify, "LARGE", 1000)
+    manifest = export_bundle(
+        architecture(), [], ExportConfig(tmp_path / "b", components=("prepare",), precision="fp16")
+    )
+    assert {check.component for check in manifest.verification} == {"prepare"}
+
+
 def test_interruption_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(exporter, "verify_parts", interrupt)
     config = ExportConfig(tmp_path / "b", components=("prepare",))
-    refused(config, KeyboardInterrupt, "", tmp_path)
+    refused(config, KeyboardInterrupt, "^$", tmp_path)
 
 
 def test_a_graph_that_strays_is_refused_and_removed(tmp_path, monkeypatch):

@@ -1,0 +1,89 @@
+"""``dit4sr-export`` as typed: what it writes and prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.manifests import write_bundle
+from support.networks import released_tensors, smallest_config, write_checkpoint
+
+from dit4sr.export.cli import command
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.command import run_command
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> int:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr("sys.argv", ["dit4sr-export", *words])
+        return run_command(command, words)
+
+    return run
+
+
+def test_a_checkpoint_becomes_a_bundle(run, tmp_path, capsys):
+    write_checkpoint(tmp_path / "photos-q", smallest_config())
+    assert run("photos-q", "--components", "prepare") == 0
+    assert capsys.readouterr().out.startswith("photos-q-fp16: prepare in fp16")
+    bundle = Bundle.open(tmp_path / "photos-q-fp16")
+    assert bundle.card.weights == "trained"
+    assert bundle.card.flavour == "own"
+    assert bundle.manifest.provenance.command == "dit4sr-export photos-q --components prepare"
+    assert list(bundle.manifest.provenance.checkpoint) == ["diffusion_pytorch_model.safetensors"]
+
+    assert run("photos-q", "--components", "prepare") == 2
+    assert "--force" in capsys.readouterr().err
+    assert run("photos-q", "--components", "prepare", "--force", "--json", "--no-verify") == 0
+    assert json.loads(capsys.readouterr().out)["model"]["precision"] == "fp16"
+
+    assert run("--verify", "photos-q-fp16") == 0
+    assert "all as the manifest says" in capsys.readouterr().out
+    assert run("--inspect", "photos-q-fp16") == 0
+    printed = capsys.readouterr().out
+    for expected in ("flavour own", "condition [rows, 16, height, width] float32", "1 Gemm", "not verified"):
+        assert expected in printed
+    assert run("--inspect", "photos-q-fp16", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["graphs"]["prepare"]["nodes"]["Gemm"] == 1
+
+
+def test_sd35_is_exported_untrained_only_on_purpose(run, tmp_path, capsys):
+    config = smallest_config()
+    stock = {k: v for k, v in released_tensors(config).items() if "control" not in k and "attn2.add" not in k}
+    stock = {k: v for k, v in stock.items() if not ("attn2" in k and ("to_add" in k or "norm_added" in k))}
+    write_checkpoint(tmp_path / "sd35", config, stock)
+    assert run("sd35", "--components", "prepare") == 2
+    assert "--untrained" in capsys.readouterr().err
+    assert run("sd35", "--components", "prepare", "--untrained", "-o", "b", "--no-verify") == 0
+    assert Bundle.open(tmp_path / "b").card.weights == "untrained LR stream"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nowhere", "-o", "b"), 2, "no checkpoint at nowhere"),
+        (("--precision", "fp8"), 2, "fp8"),
+        (("--components", "stride", "-o", "b"), 2, "no component 'stride'"),
+        (("nowhere", "--random-weights", "0"), 2, "--random-weights"),
+        (("--inspect", "nowhere"), 2, "no bundle at nowhere"),
+        (("--verify", "nowhere"), 2, "no bundle at nowhere"),
+        (("--verify", "a", "--inspect", "b"), 2, "exclude one another"),
+    ],
+)
+def test_bad_usage_leaves_nothing_behind(run, tmp_path, capsys, arguments, code, said):
+    assert run(*arguments) == code
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_bundle_is_exit_5(run, tmp_path, capsys):
+    write_bundle(tmp_path / "b")
+    (tmp_path / "b" / "onnx" / "step.onnx.data").write_bytes(b"short")
+    assert run("--verify", "b") == 5
+    assert "expected 171" in capsys.readouterr().err
