@@ -73,7 +73,7 @@ def checkpoint_config(
             )
     config = replace(stated, flavour=Flavour.OWN, variant=variant or stated.variant)
     _check_lr_part(config, checkpoint, untrained=untrained)
-    _check_layout(config, checkpoint, untrained=untrained)
+    _check_transformer(config, checkpoint, untrained=untrained)
 
     if flavour is None and "flavour" in checkpoint.stated:
         flavour = stated.flavour
@@ -175,8 +175,8 @@ def _check_lr_part(config: TransformerConfig, checkpoint: Checkpoint, *, untrain
         raise BadInputError(f"{checkpoint.path} has LR weights", fix="open it without --untrained")
 
 
-def _check_layout(config: TransformerConfig, checkpoint: Checkpoint, *, untrained: bool) -> None:
-    """Every tensor the model reads is there, at its shape and a usable type, and nothing else is."""
+def _check_transformer(config: TransformerConfig, checkpoint: Checkpoint, *, untrained: bool) -> None:
+    """Every tensor the model reads is there, and nothing else is."""
     wanted, unread = dict(read_tensors(config)), unread_tensors(config)
     if untrained:
         for key in lr_tensors(config):
@@ -184,7 +184,11 @@ def _check_layout(config: TransformerConfig, checkpoint: Checkpoint, *, untraine
     if any(key in checkpoint.tensors for key in unread):
         # A released file has them all. One that lacks some was damaged, whether or not they matter.
         wanted |= unread
+    check_layout(checkpoint, wanted, f"DiT4SR (variant {config.variant.value})")
 
+
+def check_layout(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]], network: str) -> None:
+    """A checkpoint holds exactly what a network wants, at its shapes and in usable types."""
     missing = [key for key in wanted if key not in checkpoint.tensors]
     if missing:
         raise BadInputError(
@@ -195,7 +199,7 @@ def _check_layout(config: TransformerConfig, checkpoint: Checkpoint, *, untraine
     unknown = [key for key in checkpoint.tensors if key not in wanted]
     if unknown:
         raise BadInputError(
-            f"{checkpoint.path} has {first_of(unknown)}, unknown to DiT4SR (variant {config.variant.value})",
+            f"{checkpoint.path} has {first_of(unknown)}, unknown to {network}",
             expected=f"{len(wanted)} tensors",
         )
     for key, shape in wanted.items():
