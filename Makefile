@@ -21,6 +21,8 @@ setup: $(READY)  ## make the virtual environment (.venv)
 
 demo: $(READY)  ## see the toolkit at work
 	$(BIN)/dit4sr-export --describe
+	$(BIN)/dit4sr-export --output demo/bundle --force
+	$(BIN)/dit4sr-export --inspect demo/bundle
 	@echo
 	@echo "The picture demo needs dit4sr-tiny, the trained model that is not in this repository yet."
 

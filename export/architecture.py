@@ -7,12 +7,13 @@ recipe for every weight. The exporter traces, rounds, binds and writes them, and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import nn
 
 from dit4sr.export.simplify import Recipe
+from dit4sr.export.tokenizer import Tokenizer
 from dit4sr.export.weights import WeightSource
 from dit4sr.runtime.bundle import ModelCard, TensorSpec
 
@@ -30,6 +31,12 @@ class Part:
     outputs: tuple[str, ...]
     recipes: Mapping[str, Recipe]
     source: WeightSource
+    vocabulary: int = 0
+    """Whole numbers given to the part are below this."""
+    tokenizer: Tokenizer | None = None
+    """What makes the part's numbers of words, if that is what it reads."""
+    static_sizes: Sizes = field(default_factory=dict)
+    """Axes that are fixed, in a static export, at other sizes than the network's."""
 
 
 class Architecture(Protocol):
@@ -59,6 +66,14 @@ def example_sizes(
         "text": text,
         "steps": steps,
     }
+
+
+def static_sizes(card: ModelCard, part: Part) -> Sizes:
+    """Every axis of a static export: the training tile with guidance, all text tokens and default steps."""
+    tile = (card.training_tile, card.training_tile)
+    text, steps = card.text_tokens, card.default_steps
+    sizes = example_sizes(card, images=1, branches=2, latent=tile, text=text, steps=steps)
+    return {**sizes, **part.static_sizes}
 
 
 def axis_size(axis: int | str, sizes: Sizes) -> int:

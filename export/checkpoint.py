@@ -19,8 +19,9 @@ from torch import Tensor
 
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
-INDEX = f"{WEIGHTS}.index.json"
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+"""What diffusers and transformers call a network's weights."""
+INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """The element types a checkpoint may hold, and their bytes."""
@@ -47,6 +48,10 @@ class Checkpoint:
     path: Path
     tensors: Mapping[str, StoredTensor]
     stated: Mapping[str, Any]
+
+    def files(self) -> list[Path]:
+        """The files that hold its tensors."""
+        return sorted({stored.file for stored in self.tensors.values()})
 
     def read(self, key: str) -> Tensor:
         """Read one tensor, refusing numbers that are not numbers.
@@ -83,7 +88,7 @@ class Checkpoint:
 def open_checkpoint(path: Path) -> Checkpoint:
     """Find the weights, read every header, and read the config beside them."""
     folder, weights = _locate(path)
-    tensors = _sharded_headers(weights) if weights.name == INDEX else _header(weights)
+    tensors = _sharded_headers(weights) if weights.name in INDEXES else _header(weights)
     return Checkpoint(path, tensors, read_json(folder / "config.json") if folder else {})
 
 
@@ -96,28 +101,27 @@ def _locate(path: Path) -> tuple[Path | None, Path]:
         raise BadInputError(f"no checkpoint at {path}", expected="a diffusers folder or a .safetensors file")
 
     folder = path / "transformer" if (path / "transformer").is_dir() else path
-    if (folder / INDEX).is_file():
-        return _with_config(folder), folder / INDEX
-    if (folder / WEIGHTS).is_file():
-        return _with_config(folder), folder / WEIGHTS
+    for name in (*INDEXES, *WEIGHTS):
+        if (folder / name).is_file():
+            return _with_config(folder), folder / name
     candidates = sorted(folder.glob("*.safetensors"))
     if len(candidates) > 1:
         names = ", ".join(file.name for file in candidates)
         raise BadInputError(
-            f"{folder} holds several weights files ({names}) and no {INDEX}", fix="name the one you mean"
+            f"{folder} holds several weights files ({names}) and no {INDEXES[0]}", fix="name the one you mean"
         )
     if candidates:
         return _with_config(folder), candidates[0]
     for file in sorted(folder.iterdir()):
         _refuse_pickle(file)
-    raise BadInputError(f"{folder} holds no weights", expected=f"{WEIGHTS} or {INDEX}")
+    raise BadInputError(f"{folder} holds no weights", expected=f"{WEIGHTS[0]} or {INDEXES[0]}")
 
 
 def _with_config(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise BadInputError(
             f"{folder} holds no config.json",
-            expected="the one that diffusers wrote beside the weights",
+            expected="the one that was written beside the weights",
             fix="or name the .safetensors file itself, to go by its shapes",
         )
     return folder

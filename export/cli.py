@@ -174,7 +174,7 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         checkpoint=system.checkpoint,
         prompts=system.prompts,
     )
-    manifest = export_bundle(system.architecture, system.pictures, config, progress=_progress)
+    manifest = export_bundle(system.architecture, system.surroundings, config, progress=_progress)
     total = sum(record.bytes for record in manifest.files())
     worst = max((check.error / check.allowed for check in manifest.verification), default=None)
     verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"

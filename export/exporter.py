@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
+from torch import nn
 
-from dit4sr.export.architecture import Architecture, Part, example_sizes
+from dit4sr.export.architecture import Architecture, Part, example_sizes, static_sizes
 from dit4sr.export.binding import bind_weights
 from dit4sr.export.passes.cleanup import forget_origins, simplify_graph, transpose_weights
 from dit4sr.export.passes.precision import HALVES, mixed_precision
@@ -61,16 +62,17 @@ class ExportConfig:
 
 def export_bundle(
     architecture: Architecture,
-    pictures: Sequence[Part],
+    surroundings: Sequence[Part],
     config: ExportConfig,
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Write a bundle; the output appears when it is complete and verified, and is untouched until then."""
-    parts = _chosen([*pictures, *architecture.parts()], config.components)
+    parts = _chosen([*surroundings, *architecture.parts()], config.components)
     _check_output(config)
     _check_disk(parts, config)
     _check_memory(parts, config)
+    tokenizers = {part.name: part.tokenizer.to_text() for part in parts if part.tokenizer}
 
     with atomic_directory(config.output, replace=config.replace) as folder:
         (folder / "onnx").mkdir()
@@ -83,13 +85,14 @@ def export_bundle(
         checks: tuple[Check, ...] = ()
         if config.verify:
             progress("verifying against torch")
-            checks = verify_parts(parts, architecture, folder, config.precision)
+            checks = verify_parts(parts, architecture.card(config.precision), folder, static=config.static)
         manifest = Manifest(
             schema=SCHEMA_VERSION,
             model=architecture.card(config.precision),
             components=components,
             provenance=Provenance(config.checkpoint, _versions(), config.command),
             embeddings={name: _write_prompt(folder, name, prompt) for name, prompt in config.prompts.items()},
+            tokenizers=tuple(_write_tokenizer(folder, name, text) for name, text in tokenizers.items()),
             verification=checks,
         )
         (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
@@ -102,9 +105,7 @@ def traced_at_precision(
     """A part's graph before it has weights, and what each pass did to it."""
     card = architecture.card(config.precision)
     if config.static:
-        tile = (card.training_tile, card.training_tile)
-        text, steps = card.text_tokens, card.default_steps
-        sizes = example_sizes(card, images=1, branches=2, latent=tile, text=text, steps=steps)
+        sizes = static_sizes(card, part)
     else:
         # Sizes that differ from one another, so that no two axes are mistaken for one.
         sizes = example_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
@@ -148,6 +149,13 @@ def _write_prompt(folder: Path, name: str, prompt: Prompt) -> tuple[FileRecord, 
     return tuple(record_of(path, folder) for path in paths)
 
 
+def _write_tokenizer(folder: Path, component: str, text: str) -> FileRecord:
+    path = folder / "tokenizers" / component.removeprefix("text_") / "tokenizer.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    return record_of(path, folder)
+
+
 def _chosen(parts: Sequence[Part], names: tuple[str, ...]) -> list[Part]:
     known = [part.name for part in parts]
     unknown = [name for name in names if name not in known]
@@ -170,7 +178,8 @@ def _check_output(config: ExportConfig) -> None:
 
 
 def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
-    needed = int(sum(map(elements, parts)) * BYTES[config.precision] * 1.02) + (16 << 20)
+    written = sum(_bytes_written(part, BYTES[config.precision]) for part in parts)
+    needed = int(written * 1.02) + (16 << 20)
     parent = next(folder for folder in config.output.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
     if free < needed:
@@ -179,6 +188,12 @@ def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
             expected=f"{needed:,} ({format_bytes(needed)}) for this bundle",
             fix="free some, or choose another --output",
         )
+
+
+def _bytes_written(part: Part, width: int) -> int:
+    """Words are looked up in FP32, whatever the products are in."""
+    tables = [module.weight for module in part.module.modules() if isinstance(module, nn.Embedding)]
+    return elements(part) * width + sum(table.numel() for table in tables) * (4 - width)
 
 
 def _check_memory(parts: Sequence[Part], config: ExportConfig) -> None:

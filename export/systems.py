@@ -14,9 +14,10 @@ from dit4sr.export.architecture import Architecture, Part
 from dit4sr.export.checkpoint import Checkpoint, open_checkpoint, read_json
 from dit4sr.export.dit4sr import Dit4sr
 from dit4sr.export.exporter import Prompt
-from dit4sr.export.loading import checkpoint_config, fresh_lr_weight
+from dit4sr.export.loading import check_layout, checkpoint_config, fresh_lr_weight
 from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.models.layout import lr_tensors, read_tensors
+from dit4sr.export.text import SD35_TEXT, EncoderConfig, checkpoint_encoders, random_encoders
 from dit4sr.export.vae import SD35_VAE, Vae
 from dit4sr.export.weights import RandomWeights
 from dit4sr.runtime.errors import BadInputError
@@ -28,7 +29,7 @@ class System:
     """An architecture, the parts around it, and what the manifest says of their origin."""
 
     architecture: Architecture
-    pictures: tuple[Part, ...]
+    surroundings: tuple[Part, ...]
     checkpoint: Mapping[str, str]
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
 
@@ -54,38 +55,49 @@ def checkpoint_system(
     variant: Variant | None = None,
     untrained: bool = False,
 ) -> System:
-    """A published checkpoint: its transformer and, where the folder has one, its VAE."""
+    """A published checkpoint: its transformer and, where the folder has them, its text encoders and VAE."""
     checkpoint = open_checkpoint(path)
     config = checkpoint_config(checkpoint, flavour=flavour, variant=variant, untrained=untrained)
     source = Untrained(checkpoint, config) if untrained else checkpoint
-    files = {stored.file for stored in checkpoint.tensors.values()}
-    pictures: tuple[Part, ...] = ()
+    files = {file.name: file for file in checkpoint.files()}
+    words = checkpoint_encoders(path)
+    for encoder in words.checkpoints():
+        files |= {f"{file.parent.name}/{file.name}": file for file in encoder.files()}
+    vae_parts: list[Part] = []
     if (path / "vae").is_dir():
         vae = open_checkpoint(path / "vae")
-        files |= {stored.file for stored in vae.tensors.values()}
-        pictures = tuple(Vae(vae, vae_config(path / "vae" / "config.json")).parts())
+        files |= {f"vae/{file.name}": file for file in vae.files()}
+        network = Vae(vae, vae_config(path / "vae" / "config.json"))
+        check_layout(vae, network.layout(), "the VAE that its config describes")
+        vae_parts = network.parts()
     return System(
         Dit4sr(config, source, "untrained LR stream" if untrained else "trained"),
-        pictures,
-        {file.name: sha256_of(file) for file in sorted(files)},
+        (*words.parts(), *vae_parts),
+        {name: sha256_of(files[name]) for name in sorted(files)},
     )
 
 
-def random_system(seed: int, config: TransformerConfig, vae: Mapping[str, Any]) -> System:
+def random_system(
+    seed: int,
+    config: TransformerConfig,
+    vae: Mapping[str, Any],
+    text: Mapping[str, EncoderConfig] | None = None,
+) -> System:
     """Weights by seed, at any size: for trying and timing, not for looking at."""
-    layout = {key: tuple(t.shape) for key, t in Vae(_NOTHING, vae).network().state_dict().items()}
+    layout = Vae(_NOTHING, vae).layout()
     says = f"random, seed {seed}"
     return System(
         Dit4sr(config, RandomWeights(read_tensors(config), seed), says),
-        tuple(Vae(RandomWeights(layout, seed), vae).parts()),
+        (*random_encoders(seed, text or {}).parts(), *Vae(RandomWeights(layout, seed), vae).parts()),
         {"random weights": f"seed {seed}"},
         random_prompts(seed, config),
     )
 
 
-def full_size_system(seed: int, flavour: Flavour = Flavour.COPIED) -> System:
-    """The published architecture with weights by seed."""
-    return random_system(seed, TransformerConfig(flavour=flavour), SD35_VAE)
+def full_size_system(seed: int, flavour: Flavour = Flavour.COPIED, *, text_encoders: bool = False) -> System:
+    """The published architecture with weights by seed; text encoders, twice its size, only on request."""
+    text = SD35_TEXT if text_encoders else None
+    return random_system(seed, TransformerConfig(flavour=flavour), SD35_VAE, text)
 
 
 def small_system(seed: int = 0, flavour: Flavour = Flavour.OWN) -> System:

@@ -79,6 +79,10 @@ class Vae:
             for name, module, (given, width, made) in ends
         ]
 
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        """Tensor names and shapes."""
+        return {key: tuple(tensor.shape) for key, tensor in self.network().state_dict().items()}
+
     def network(self) -> AutoencoderKL:
         """The autoencoder on meta tensors."""
         with torch.device("meta"):

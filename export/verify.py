@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dit4sr.export.architecture import Architecture, Part, Sizes, axis_size, example_sizes
+from dit4sr.export.architecture import Part, Sizes, axis_size, example_sizes, static_sizes
 from dit4sr.export.simplify import evaluate
-from dit4sr.runtime.bundle import Check
+from dit4sr.runtime.bundle import Check, ModelCard, TensorSpec
 from dit4sr.runtime.errors import AccuracyError
 
 SLACK = 2.0
@@ -31,30 +31,33 @@ Runner = Callable[[Arrays], list[NDArray[Any]]]
 
 
 def verify_parts(
-    parts: Sequence[Part], architecture: Architecture, folder: Path, precision: str
+    parts: Sequence[Part], card: ModelCard, folder: Path, *, static: bool = False
 ) -> tuple[Check, ...]:
     """Compare every component on seeded inputs, then three steps of the loop; refuse what strays.
 
     ONNX Runtime has no BF16 products on the CPU: such a bundle comes back without checks, and says so.
     """
+    precision = card.precision
     if precision == "bf16":
         return ()
-    card = architecture.card(precision)
     latent = (8 * card.patch_size, 6 * card.patch_size)
-    sizes = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)
+    small = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)
     checks = []
     for part in parts:
-        feeds = seeded_inputs(part, sizes)
+        feeds = seeded_inputs(part, static_sizes(card, part) if static else small)
         # One runner at a time: a full-size part takes ten gigabytes in each.
-        answers = [make()(feeds) for make in _runners(part, folder, precision)]
+        exact, plain, found = (make()(feeds) for make in _runners(part, folder, precision))
+        if not all(np.isfinite(values).all() for values in plain):
+            plain = _as_if_in_range(part, feeds, exact)
         checks += [
             compared(part.name, output, *values)
-            for output, *values in zip(part.outputs, *answers, strict=True)
+            for output, *values in zip(part.outputs, exact, plain, found, strict=True)
         ]
     by_name = {part.name: part for part in parts}
     if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, parts)):
         prepare, step = by_name["prepare"], by_name["step"]
         both = zip(_runners(prepare, folder, precision), _runners(step, folder, precision), strict=True)
+        sizes = static_sizes(card, step) if static else small
         latents = [run_loop(prepare, step, first(), second(), sizes) for first, second in both]
         checks.append(compared("loop", "latent", *latents))
     return tuple(checks)
@@ -70,6 +73,15 @@ def _runners(part: Part, folder: Path, precision: str) -> list[Callable[[], Runn
         lambda: torch_runner(part, rounding),
         lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx"),
     ]
+
+
+def _as_if_in_range(part: Part, feeds: Arrays, exact: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What FP16 would answer if it had BF16's range: T5 overflows where our graphs do not.
+
+    FP16 has three more bits, so its error is an eighth of the one that BF16 makes.
+    """
+    coarse = torch_runner(part, torch.bfloat16)(feeds)
+    return [truth + (rough - truth) / 8 for truth, rough in zip(exact, coarse, strict=True)]
 
 
 def is_large(part: Part) -> bool:
@@ -114,12 +126,16 @@ def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
 
 
 def seeded_inputs(part: Part, sizes: Sizes) -> Arrays:
-    """Normal noise; times spread over the schedule, and a mild guidance and solver update."""
+    """Noise, and words of the vocabulary; times over the schedule, a mild guidance and solver update."""
     noise = np.random.default_rng(0)
-    feeds: Arrays = {
-        spec.name: noise.standard_normal([axis_size(axis, sizes) for axis in spec.shape], dtype=np.float32)
-        for spec in part.inputs
-    }
+
+    def seeded(spec: TensorSpec) -> NDArray[Any]:
+        shape = [axis_size(axis, sizes) for axis in spec.shape]
+        if spec.dtype == "int64":
+            return noise.integers(part.vocabulary, size=shape)
+        return noise.standard_normal(shape, dtype=np.float32)
+
+    feeds: Arrays = {spec.name: seeded(spec) for spec in part.inputs}
     special = {
         "timesteps": np.linspace(1000, 9, sizes["steps"], dtype=np.float32),
         "guidance": np.array([-1.0, 2.0], np.float32)[-sizes["branches"] :],
@@ -132,8 +148,7 @@ def run_loop(prepare: Part, step: Part, run_prepare: Runner, run_step: Runner, s
     """A short sampling loop, wired by name as the runtime does it."""
     feeds = seeded_inputs(step, sizes) | seeded_inputs(prepare, sizes)
     known = feeds | dict(zip(prepare.outputs, run_prepare(_take(prepare, feeds)), strict=True))
-    modulations = known["modulation"]
-    for modulation in modulations:
+    for modulation in known["modulation"][:LOOP_STEPS]:
         answers = run_step(_take(step, known | {"modulation": modulation}))
         known |= {"latent": answers[0], "previous_velocity": answers[1]}
     return known["latent"]
@@ -153,10 +168,12 @@ def torch_runner(part: Part, dtype: torch.dtype) -> Runner:
     def run(feeds: Arrays) -> list[NDArray[Any]]:
         # A half cannot hold the schedule's times, and no precision is asked to.
         wide = torch.promote_types(dtype, torch.float32)
-        tensors = [
-            torch.from_numpy(array).to(wide if name == "timesteps" else dtype)
-            for name, array in feeds.items()
-        ]
+        tensors = []
+        for name, array in feeds.items():
+            tensor = torch.from_numpy(array)
+            if tensor.is_floating_point():
+                tensor = tensor.to(wide if name == "timesteps" else dtype)
+            tensors.append(tensor)
         with torch.no_grad():
             answers = torch.func.functional_call(part.module, weights, tuple(tensors))
         return [answer.double().numpy() for answer in (answers if isinstance(answers, tuple) else [answers])]
@@ -180,7 +197,8 @@ def graph_runner(graph: Path) -> Runner:
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(feeds: Arrays) -> list[NDArray[Any]]:
-        answers: list[NDArray[Any]] = session.run(None, {k: v.astype(np.float32) for k, v in feeds.items()})
+        single = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in feeds.items()}
+        answers: list[NDArray[Any]] = session.run(None, single)
         return answers
 
     return run

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 from support.manifests import write_bundle
 from support.networks import released_tensors, smallest_config, write_checkpoint
 
 from dit4sr.export.cli import command
+from dit4sr.export.vae import SD35_VAE
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.command import run_command
 
@@ -49,6 +52,25 @@ def test_a_checkpoint_becomes_a_bundle(run, tmp_path, capsys):
         assert expected in printed
     assert run("--inspect", "photos-q-fp16", "--json") == 0
     assert json.loads(capsys.readouterr().out)["graphs"]["prepare"]["nodes"]["Gemm"] == 1
+
+
+def test_the_vae_comes_along_and_is_checked(run, tmp_path, capsys):
+    config = {**SD35_VAE, "block_out_channels": (8, 16, 16, 16), "norm_num_groups": 4, "layers_per_block": 1}
+    vae = AutoencoderKL(**config)
+    folder = write_checkpoint(tmp_path / "whole", smallest_config())
+    vae.save_pretrained(folder / "vae")
+    assert run("whole", "--components", "vae_encoder,vae_decoder", "-o", "b") == 0
+    bundle = Bundle.open(tmp_path / "b")
+    assert {check.component for check in bundle.manifest.verification} == {"vae_encoder", "vae_decoder"}
+    assert len(bundle.manifest.provenance.checkpoint) == 2
+
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    del tensors["decoder.conv_in.bias"]
+    save_file(tensors, weights)
+    assert run("whole", "-o", "c") == 2
+    assert "lacks decoder.conv_in.bias" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 def test_sd35_is_exported_untrained_only_on_purpose(run, tmp_path, capsys):

@@ -117,7 +117,7 @@ def test_the_same_inputs_make_the_same_bytes(exported, tmp_path):
 
 def test_static_graphs_have_no_axis_left_to_choose(tmp_path):
     manifest = export_bundle(
-        architecture(), [], ExportConfig(tmp_path / "b", static=True, verify=False, components=("prepare",))
+        architecture(), [], ExportConfig(tmp_path / "b", static=True, components=("prepare",))
     )
     specs = [*manifest.components["prepare"].inputs, *manifest.components["prepare"].outputs]
     assert all(isinstance(axis, int) for spec in specs for axis in spec.shape)
