@@ -228,11 +228,11 @@ class Bundle:
     def _checked(self, record: FileRecord) -> Path:
         path = self.path / record.path
         fix = "copy the bundle again, or export it anew"
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise IntegrityError(f"{path} leads out of the bundle", fix=fix)
-        if not path.is_file():
-            raise IntegrityError(f"{path} is missing", fix=fix)
         try:
+            if not path.resolve().is_relative_to(self.path.resolve()):
+                raise IntegrityError(f"{path} leads out of the bundle", fix=fix)
+            if not path.is_file():
+                raise IntegrityError(f"{path} is missing", fix=fix)
             if (size := path.stat().st_size) != record.bytes:
                 raise IntegrityError(f"{path} has {size} bytes", expected=str(record.bytes), fix=fix)
             if (digest := sha256_of(path)) != record.sha256:

@@ -186,7 +186,7 @@ def test_large_parts_are_verified_one_runner_at_a_time(tmp_path, monkeypatch):
 
 
 def test_interruption_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(exporter, "verify_parts", interrupt)
