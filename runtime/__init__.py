@@ -1,1 +1,23 @@
 """Photos in, photos out, from a bundle and without PyTorch in the process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dit4sr.runtime.settings import Settings as Settings
+    from dit4sr.runtime.upscaler import Upscaler as Upscaler
+
+__all__ = ["Settings", "Upscaler"]
+
+_HOMES = {"Settings": "dit4sr.runtime.settings", "Upscaler": "dit4sr.runtime.upscaler"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the exporter and the commands' ``--help`` need no Pillow."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # importlib alone costs less than what it would bring in.
+    import importlib  # noqa: PLC0415
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -12,7 +12,7 @@ import onnx.reference
 import onnx_ir as ir
 import pytest
 import torch
-from safetensors.torch import save_file
+from support.encoders import TINY, TINY_VAE, write_encoder
 from support.networks import smallest_config, write_checkpoint
 
 from dit4sr.export import verify
@@ -31,18 +31,11 @@ from dit4sr.export.text import (
     network,
     random_encoders,
 )
-from dit4sr.export.vae import SD35_VAE
 from dit4sr.export.weights import RandomWeights, StateDict
 from dit4sr.runtime.bundle import Bundle, Manifest
 from dit4sr.runtime.errors import BadInputError, Dit4srError, IntegrityError
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
-TINY = {
-    "text_clip_l": ClipConfig(60, 16, 32, 3, 2, 12, 8, "quick_gelu", 1e-5, 2),
-    "text_clip_g": ClipConfig(60, 24, 40, 2, 3, 12, 20, "gelu", 1e-5, 59),
-    "text_t5": T5Config(50, 16, 8, 24, 2, 3, 32, 128, 1e-6, "gated-gelu"),
-}
-TINY_VAE = {**SD35_VAE, "block_out_channels": (4, 4, 4, 4), "norm_num_groups": 2, "layers_per_block": 1}
 SIZES = {"images": 2, "branches": 2, "steps": 2}
 
 
@@ -182,7 +175,7 @@ def test_a_manifest_says_what_encoders_read_and_answer(exported):
     assert (hidden.name, hidden.dtype, hidden.shape) == ("text", "float32", ("images", 12, 24))
     assert (pooled.name, pooled.dtype, pooled.shape) == ("pooled", "float32", ("images", 20))
     (ids,), (hidden,) = specs["text_t5"]
-    assert (ids.shape, hidden.shape) == (("images", "text"), ("images", "text", 16))
+    assert (ids.shape, hidden.shape) == (("images", "text"), ("images", "text", 48))
 
 
 def test_a_static_t5_reads_its_own_share_of_the_text(tmp_path):
@@ -253,58 +246,13 @@ def test_random_systems_have_encoders_on_request():
 # --- From a checkpoint folder --------------------------------------------------------------------
 
 
-def write_encoder(folder: Path, name: str, shards: int = 1, **extra: torch.Tensor) -> dict[str, torch.Tensor]:
-    """One encoder with its tokenizer, as transformers lays them out."""
-    config = TINY[name]
-    source = RandomWeights(layout(config), 9)
-    tensors = {key: source.read(key) for key in layout(config)} | extra
-    encoder, tokenizer = (folder / part for part in FOLDERS[name])
-    encoder.mkdir(parents=True)
-    (encoder / "config.json").write_text(json.dumps({"architectures": ["?"], **asdict(config)}))
-    if shards == 1:
-        save_file(tensors, encoder / "model.safetensors")
-    else:
-        names = [f"model-{n + 1:05}-of-{shards:05}.safetensors" for n in range(shards)]
-        places = {key: names[place % shards] for place, key in enumerate(sorted(tensors))}
-        for file in names:
-            save_file({key: tensors[key] for key in places if places[key] == file}, encoder / file)
-        (encoder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
-    write_tokenizer(tokenizer, unigram=name == "text_t5")
-    return tensors
-
-
-def write_tokenizer(folder: Path, *, unigram: bool) -> None:
-    folder.mkdir()
-    words = ["!", "a", "cat", "<unk>", "<end>"]
-    if unigram:
-        model = {"type": "Unigram", "unk_id": 3, "vocab": [[word, -1.0] for word in words]}
-        (folder / "special_tokens_map.json").write_text(json.dumps({"pad_token": {"content": "!"}}))
-    else:
-        vocabulary = {word: place for place, word in enumerate(words)}
-        model = {"type": "WordLevel", "unk_token": "<unk>", "vocab": vocabulary}
-        (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<end>"}))
-    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    values = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [{"id": 4, "content": "<end>", **added}],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Whitespace"},
-        "post_processor": None,
-        "decoder": None,
-        "model": model,
-    }
-    (folder / "tokenizer.json").write_text(json.dumps(values))
-
-
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
     """A system's folder with all three encoders, one of them in shards."""
     folder = write_checkpoint(tmp_path / "checkpoint", smallest_config())
     write_encoder(folder, "text_clip_l", **{"text_model.embeddings.position_ids": torch.arange(12)[None]})
     write_encoder(folder, "text_clip_g")
-    write_encoder(folder, "text_t5", 3, **{"encoder.embed_tokens.weight": torch.zeros(50, 16)})
+    write_encoder(folder, "text_t5", 3, **{"encoder.embed_tokens.weight": torch.zeros(50, 48)})
     return folder
 
 

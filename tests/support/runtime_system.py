@@ -6,14 +6,20 @@ text, pooled vector, modulation for each step, and attention across both streams
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
+from diffusers.models.embeddings import get_2d_sincos_pos_embed
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
 from dit4sr.runtime.bundle import (
@@ -27,6 +33,7 @@ from dit4sr.runtime.bundle import (
     TensorSpec,
     record_of,
 )
+from dit4sr.runtime.schema import from_json
 
 CHANNELS, FACTOR, PATCH, TILE = 4, 4, 2, 8
 WIDTH, TEXT, TEXT_CHANNELS, POOLED = 16, 5, 12, 6
@@ -133,6 +140,7 @@ class TorchSystem:
     """The network with torch's operators."""
 
     weights: dict[str, Tensor]
+    card = CARD
 
     @classmethod
     def of(cls, weights: dict[str, np.ndarray]) -> TorchSystem:
@@ -152,11 +160,12 @@ class TorchSystem:
         return F.conv2d(latent, self.weights["patch"], stride=PATCH).flatten(2).transpose(1, 2) + positions
 
     def velocity(
-        self, latent: Tensor, condition: Tensor, text: Tensor, pooled: Tensor, time: Tensor, positions: Tensor
+        self, latent: Tensor, condition: Tensor, text: Tensor, pooled: Tensor, time: Tensor
     ) -> Tensor:
         w = self.weights
         rows, _, height, width = latent.shape
-        time_features = (time[:, None, None] * w["frequencies"]).sin()
+        positions = table_centre(height // PATCH, width // PATCH)
+        time_features = (time[:1, None, None] * w["frequencies"]).sin()
         modulation = ((time_features + (pooled @ w["pooling"])[None]) @ w["adaln"]).tanh()[0]
         shift, scale = modulation[:, None].chunk(2, dim=-1)
         noise = self.tokens(latent, positions)
@@ -167,6 +176,17 @@ class TorchSystem:
             rows, height // PATCH, width // PATCH, PATCH, PATCH, CHANNELS
         )
         return patches.permute(0, 5, 1, 3, 2, 4).reshape(rows, CHANNELS, height, width)
+
+
+@cache
+def table_centre(rows: int, columns: int) -> Tensor:
+    """The centre of the stored table, as diffusers makes and crops it."""
+    table = CARD.positions
+    stored = get_2d_sincos_pos_embed(
+        table.width, table.table_size, base_size=table.base_size, output_type="pt"
+    ).reshape(table.table_size, table.table_size, table.width)
+    top, left = (table.table_size - rows) // 2, (table.table_size - columns) // 2
+    return stored[top : top + rows, left : left + columns].reshape(rows * columns, -1).float()
 
 
 # ---------------------------------------------------------------------------------------------- ONNX form
@@ -297,3 +317,62 @@ BUILDERS = {"vae_encoder": _encoder, "vae_decoder": _decoder, "prepare": _prepar
 
 def _value(tensor: TensorSpec) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, list(tensor.shape))
+
+
+# ------------------------------------------------------------------------------------------ text encoders
+
+WORDS = ["[PAD]", "[UNK]", "a", "cat", "sits", "dog", "blur", "noisy", "sharp", "photograph", ".", ","]
+TEXT_WIDTHS = {"clip_l": 2, "clip_g": 4, "t5": TEXT_CHANNELS}
+
+
+def toy_text_tables(seed: int = 2) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.normal(size=(len(WORDS), width)).astype(np.float32) for name, width in TEXT_WIDTHS.items()
+    }
+
+
+def add_text_encoders(folder: Path, seed: int = 2, tokenizers: tuple[str, ...] = tuple(TEXT_WIDTHS)) -> Path:
+    """Give a bundle two CLIPs and a T5, each a look-up of words, and their tokenizers."""
+    manifest = from_json(Manifest, json.loads((folder / MANIFEST).read_text()))
+    components, records = dict(manifest.components), []
+    for name, table in toy_text_tables(seed).items():
+        path = folder / "onnx" / f"text_{name}.onnx"
+        components[f"text_{name}"] = _write_text_encoder(path, table, folder, pooled=name != "t5")
+        if name in tokenizers:
+            file = folder / "tokenizers" / name / "tokenizer.json"
+            file.parent.mkdir(parents=True)
+            _write_tokenizer(file)
+            records.append(record_of(file, folder))
+    (folder / MANIFEST).write_text(
+        replace(manifest, components=components, tokenizers=tuple(records)).to_text()
+    )
+    return folder
+
+
+def _write_text_encoder(path: Path, table: np.ndarray, folder: Path, *, pooled: bool) -> Component:
+    width = table.shape[1]
+    nodes = [helper.make_node("Gather", ["table", "tokens"], ["text"])]
+    outputs = [TensorSpec("text", "float32", ("rows", "length", width))]
+    if pooled:
+        nodes.append(helper.make_node("ReduceMean", ["text", "axis"], ["pooled"], keepdims=0))
+        outputs.append(TensorSpec("pooled", "float32", ("rows", width)))
+    inputs = (TensorSpec("tokens", "int64", ("rows", "length")),)
+    graph = helper.make_graph(
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["rows", "length"])],
+        [_value(tensor) for tensor in outputs],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axis")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return Component((record_of(path, folder),), "fp32", inputs, tuple(outputs))
+
+
+def _write_tokenizer(file: Path) -> None:
+    vocabulary = {word: i for i, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.enable_padding(length=TEXT, pad_id=0, pad_token="[PAD]")
+    tokenizer.enable_truncation(TEXT)
+    tokenizer.save(str(file))

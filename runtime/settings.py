@@ -1,0 +1,111 @@
+"""How to restore: everything a user may choose, with the bundle's own values where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dit4sr.runtime.bundle import ModelCard
+from dit4sr.runtime.colour import ColourFix
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.guidance import Guidance
+from dit4sr.runtime.noise import Rng
+from dit4sr.runtime.plan import Plan
+from dit4sr.runtime.prompts import Wording
+from dit4sr.runtime.schema import to_json
+from dit4sr.runtime.solver import Solver
+
+MOST_STEPS = 1000
+MOST_PIXELS = 8192 * 8192
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices that shape a picture. ``None`` leaves one to the bundle."""
+
+    scale: float = 4.0
+    steps: int | None = None
+    solver: Solver = Solver.EULER
+    guidance: float | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    rng: Rng = Rng.TORCH_CPU
+    sample_posterior: bool = True
+    """Draw the low-resolution latent from the encoder's Gaussian, as released, or take its mean."""
+    tile: int | None = None
+    """Side of a tile in pixels of the result."""
+    overlap: int | None = None
+    """How much tiles share, in pixels of the result."""
+    tile_batch: int = 1
+    colour: ColourFix = ColourFix.ADAIN
+    wording: Wording = field(default_factory=Wording)
+    most_pixels: int = MOST_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
+            raise BadInputError(f"{self.steps} steps", expected=f"1 to {MOST_STEPS}")
+        if self.tile_batch < 1:
+            raise BadInputError(f"a batch of {self.tile_batch} tiles", expected="1 or more")
+
+    def resolved(self, card: ModelCard) -> Settings:
+        """These settings with the bundle's values filled in; tiles share three eighths by default."""
+        tile = card.training_tile * card.vae_factor if self.tile is None else self.tile
+        unit = card.vae_factor * card.patch_size
+        if tile < unit or tile % unit:
+            raise BadInputError(f"tiles of {tile} pixels", expected=f"a multiple of {unit}")
+        overlap = tile * 3 // 8 if self.overlap is None else self.overlap
+        if not 0 <= overlap < tile:
+            raise BadInputError(f"tiles of {tile} pixels that share {overlap}", expected=f"0 to {tile - 1}")
+        return replace(
+            self,
+            steps=card.default_steps if self.steps is None else self.steps,
+            guidance=card.default_guidance if self.guidance is None else self.guidance,
+            tile=tile,
+            overlap=overlap,
+        )
+
+    def plan(self, card: ModelCard) -> Plan:
+        """The steps of a run with these settings."""
+        known = self.resolved(card)
+        assert known.steps is not None
+        assert known.guidance is not None
+        guidance = Guidance(known.guidance, self.guidance_interval)
+        return Plan.of(known.steps, card.schedule_shift, self.solver, guidance)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, the same for the same choices."""
+        plain: dict[str, Any] = to_json(self)
+        return plain | {
+            "solver": self.solver.value,
+            "rng": self.rng.value,
+            "colour": self.colour.value,
+        }
+
+
+@dataclass(frozen=True)
+class TileSizes:
+    """Tiles in latent units: the network's and the VAE's."""
+
+    tile: int
+    overlap: int
+    vae_tile: int
+    vae_overlap: int
+
+    @classmethod
+    def of(cls, settings: Settings, card: ModelCard) -> TileSizes:
+        """The settings' tiles; the VAE's are twice as long.
+
+        It is the lighter part, and its normalisation should see as much of the picture as it can.
+        """
+        known = settings.resolved(card)
+        assert known.tile is not None
+        assert known.overlap is not None
+        tile = known.tile // card.vae_factor
+        return cls(tile, known.overlap // card.vae_factor, 2 * tile, tile // 2)
+
+    def halved(self, card: ModelCard) -> TileSizes | None:
+        """Tiles of half the side, for when memory has run out; none if they could not be smaller."""
+        tile = self.tile // 2 // card.patch_size * card.patch_size
+        if tile == 0:
+            return None
+        overlap = min(self.overlap // 2, tile - 1)
+        return TileSizes(tile, overlap, max(self.vae_tile // 2, 1), self.vae_overlap // 2)

@@ -1,0 +1,292 @@
+"""Pictures in, pictures out: the library's front door."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dit4sr.runtime.backends import AUTO, choose
+from dit4sr.runtime.bundle import MANIFEST, Bundle, ModelCard
+from dit4sr.runtime.components import Components
+from dit4sr.runtime.conditions import Conditions
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files import sha256_of
+from dit4sr.runtime.images import Picture
+from dit4sr.runtime.noise import Stream
+from dit4sr.runtime.plan import Plan
+from dit4sr.runtime.preprocess import Geometry
+from dit4sr.runtime.sampler import Sampler, WholeSampler
+from dit4sr.runtime.settings import Settings, TileSizes
+from dit4sr.runtime.text import Embedding, EmbeddingCache, TextEncoder
+from dit4sr.runtime.tiled_sampler import TiledSampler
+from dit4sr.runtime.tiles import Tiling
+from dit4sr.runtime.vae import PictureCoder, posterior, scaled
+
+Floats = NDArray[np.float32]
+
+
+class CancelledError(Exception):
+    """The caller asked to stop: no failure, so none of the errors that have an exit code."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a picture is, in runs of an engine."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored picture, and how it came about."""
+
+    picture: Picture
+    seed: int
+    seconds: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Work:
+    """One picture on its way: what it needs, and what has happened to it."""
+
+    settings: Settings
+    sizes: TileSizes
+    tile_batch: int
+    seed: int
+    prompt: str | None
+    negative: str | None
+    geometry: Geometry
+    progress: Callable[[Progress], None]
+    cancel: threading.Event | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+
+    def tick(self) -> None:
+        """Count one run of an engine; stop if asked to."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise CancelledError("cancelled")
+        self.done += 1
+        self.progress(Progress(self.stage, self.done, self.total))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add a block's duration to a stage."""
+        self.stage, start = stage, time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class Upscaler:
+    """Restores pictures with a bundle. Safe to call from several threads; close it to free everything."""
+
+    def __init__(
+        self,
+        bundle: Bundle | Path | str,
+        *,
+        backend: str = AUTO,
+        device: str = AUTO,
+        threads: int = 0,
+        keep_components: bool = True,
+        cache: Path | None = None,
+        use_cache: bool = True,
+    ) -> None:
+        """Open a bundle; components are loaded as they are needed.
+
+        ``keep_components=False`` drops each when it is done, which fits the largest instead of all into
+        memory. ``cache`` is the folder for prompt embeddings, the user's cache folder by default.
+        """
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        choice = choose(self.bundle, backend, device=device, threads=threads)
+        self._backend = choice.backend
+        self.reasons = tuple(choice.reasons())
+        """Why better backends were passed over."""
+        self.digest = sha256_of(self.bundle.path / MANIFEST)
+        """What identifies the bundle: its manifest names the digest of every other file."""
+        self._components = Components(self.bundle, self._backend, keep=keep_components)
+        folder = EmbeddingCache(cache) if cache else EmbeddingCache.default()
+        self._text = TextEncoder(
+            self.bundle, self._backend, self._components.use, folder if use_cache else None
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        """The bundle's model card."""
+        return self.bundle.card
+
+    @property
+    def backend(self) -> str:
+        """Backend and device, as in ``onnxruntime/cpu``."""
+        return f"{self._backend.name}/{self._backend.device}"
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether prompts can be given."""
+        return self._text.reads_words
+
+    def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
+        """The sizes a picture will pass through; refuses what is too large."""
+        return Geometry.plan(
+            (width, height),
+            scale=settings.scale,
+            tile=self.card.training_tile * self.card.vae_factor,
+            factor=self.card.vae_factor,
+            most_pixels=settings.most_pixels,
+        )
+
+    def upscale(
+        self,
+        picture: NDArray[Any],
+        *,
+        prompt: str | None = None,
+        negative: str | None = None,
+        seed: int = 0,
+        settings: Settings | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        cancel: threading.Event | None = None,
+    ) -> Restored:
+        """Restore ``[height, width, 3]`` or ``[height, width]`` bytes; the same inputs give the same bytes.
+
+        ``prompt`` is a caption, cleaned and completed by the settings' wording. ``progress`` is called and
+        ``cancel`` is looked at between runs of an engine. If memory runs out, the picture is begun once more
+        with tiles of half the side.
+        """
+        rgb = _as_rgb(picture)
+        settings = settings or Settings()
+        sizes = TileSizes.of(settings, self.card)
+        work = _Work(
+            settings=settings,
+            sizes=sizes,
+            tile_batch=settings.tile_batch,
+            seed=_checked_seed(seed),
+            prompt=prompt,
+            negative=negative,
+            geometry=self.geometry(rgb.shape[1], rgb.shape[0], settings),
+            progress=progress,
+            cancel=cancel,
+        )
+        warnings = []
+        try:
+            restored = self._restore(rgb, work)
+        except (OutOfMemoryError, MemoryError) as error:
+            smaller = sizes.halved(self.card)
+            if smaller is None:
+                raise _exhausted(error) from None
+            pixels = [size.tile * self.card.vae_factor for size in (sizes, smaller)]
+            warnings.append(f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}")
+            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            try:
+                restored = self._restore(rgb, work)
+            except (OutOfMemoryError, MemoryError) as again:
+                raise _exhausted(again) from None
+        seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
+        return Restored(restored, seed, seconds, tuple(warnings))
+
+    def close(self) -> None:
+        """Free the components; calls that are under way end in peace."""
+        self._components.close()
+
+    def __enter__(self) -> Upscaler:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _restore(self, rgb: Picture, work: _Work) -> Picture:
+        card, settings, sizes = self.card, work.settings, work.sizes
+        enlarged = work.geometry.enlarge(rgb)
+        height, width = (side // card.vae_factor for side in enlarged.shape[:2])
+        tiling = Tiling.cover(height, width, sizes.tile, sizes.overlap, card.patch_size)
+        vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
+        plan = settings.plan(card)
+        work.total = 2 * len(vae_tiling.tiles) + plan.steps * -(-len(tiling.tiles) // work.tile_batch)
+        coder = PictureCoder(self._backend, card, work.tick)
+        stream = settings.rng.stream(work.seed)
+
+        with work.timed("text"):
+            prompts = self._prompts(work, plan.branches)
+        with work.timed("vae_encoder"), self._components.use("vae_encoder") as engine:
+            moments = coder.encode(engine.context(), enlarged, vae_tiling)
+        # The order of the draws is the released one: the starting noise, then one posterior per branch.
+        noise = stream.normal([1, card.latent_channels, height, width])[0]
+        conditions = Conditions(
+            scaled(_condition(moments, stream, plan.branches, settings), card), prompts, plan.timesteps
+        )
+        del moments
+        sampler = self._sampler(plan, conditions, tiling, work.tile_batch)
+        with work.timed("prepare"), self._components.use("prepare") as engine:
+            sampler.prepare(engine)
+        with work.timed("step"), self._components.use("step") as engine:
+            latent = sampler.sample(engine, noise, work.tick)
+        with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
+            picture = coder.decode(engine.context(), latent, vae_tiling)
+        with work.timed("colour"):
+            picture = settings.colour.apply(picture, enlarged)
+        return work.geometry.finish(picture)
+
+    def _sampler(self, plan: Plan, conditions: Conditions, tiling: Tiling, batch: int) -> Sampler:
+        if tiling.is_whole:
+            return WholeSampler(self._backend, self.card, plan, conditions)
+        return TiledSampler(self._backend, self.card, plan, conditions, tiling=tiling, batch=batch)
+
+    def _prompts(self, work: _Work, branches: int) -> list[Embedding]:
+        """Embeddings of the branches, negative before positive."""
+        wording = work.settings.wording
+        sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
+        if branches == 2:
+            sides.insert(0, ("negative", work.negative, work.negative or wording.negative))
+        return [
+            self._text.stored(name)
+            if asked is None and not self._text.reads_words
+            else self._text.encode(words)
+            for name, asked, words in sides
+        ]
+
+
+def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:
+    """The low-resolution latent of each branch."""
+    if not settings.sample_posterior:
+        return np.repeat(posterior(moments, None), branches, axis=0)
+    channels, height, width = moments.shape
+    return posterior(moments, stream.normal([branches, channels // 2, height, width]))
+
+
+def _as_rgb(picture: NDArray[Any]) -> Picture:
+    picture = np.asarray(picture)
+    if picture.ndim == 2:
+        picture = np.stack([picture] * 3, axis=-1)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+        raise BadInputError(
+            f"an array of {picture.dtype} with shape {picture.shape}",
+            expected="bytes (uint8) of shape [height, width, 3] or [height, width]",
+        )
+    return picture
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed < 1 << 64:
+        raise BadInputError(f"seed {seed}", expected="a whole number from 0 to 2⁶⁴-1")
+    return seed
+
+
+def _exhausted(error: Exception) -> OutOfMemoryError:
+    if isinstance(error, OutOfMemoryError):
+        return error
+    return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
