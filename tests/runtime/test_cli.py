@@ -1,0 +1,386 @@
+"""The command: what people type, what comes back, and what survives a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dit4sr.runtime import cli
+from dit4sr.runtime.cli import command
+from dit4sr.runtime.colour import ColourFix
+from dit4sr.runtime.command import run_command
+from dit4sr.runtime.images import WRITABLE
+from dit4sr.runtime.ledger import NAME as LEDGER
+from dit4sr.runtime.noise import Rng, picture_seed
+from dit4sr.runtime.solver import Solver
+
+from .conftest import make_photo
+
+MAIN = "from dit4sr.runtime.cli import main; main()"
+
+
+@pytest.fixture
+def upscale(toy_bundle):
+    """Run the command in this process; a few steps are enough."""
+
+    def run(*arguments) -> int:
+        words = [str(argument) for argument in arguments]
+        return run_command(command, ["-m", str(toy_bundle), "--steps", "2", "--threads", "1", *words])
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures, one of them deeper down, and what is none."""
+    place = tmp_path / "in"
+    (place / "deeper").mkdir(parents=True)
+    for i, name in enumerate(["a.png", "b.jpg", "deeper/c.png"]):
+        Image.fromarray(make_photo(8, 8, i)).save(place / name)
+    (place / "notes.md").write_text("no picture")
+    (place / ".hidden.png").write_text("no picture")
+    return place
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != LEDGER
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names(folder)}
+
+
+# ------------------------------------------------------------------------------------- inputs and outputs
+
+
+def test_a_folder_becomes_a_folder(upscale, folder, tmp_path):
+    assert upscale(folder, "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == ["a.png", "b.jpg"]
+    assert upscale("-i", folder, "-o", tmp_path / "all", "--recursive", "--suffix", "_x4", "-x", "webp") == 0
+    assert names(tmp_path / "all") == ["a_x4.webp", "b_x4.webp", "deeper/c_x4.webp"]
+
+
+def test_one_picture_becomes_a_file(upscale, folder, tmp_path):
+    assert upscale(folder / "a.png", "-o", tmp_path / "new" / "big.jpg", "-s", "2") == 0
+    with Image.open(tmp_path / "new" / "big.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (16, 16))
+
+
+def test_patterns_are_expanded_and_repeats_taken_once(upscale, folder, tmp_path):
+    assert upscale(f"{folder}/*.png", folder / "a.png", folder, "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == ["a.png", "b.jpg"]
+
+
+def test_standard_input_and_output(toy_bundle, folder):
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "-", "-o", "-", "-m", str(toy_bundle), "--steps", "1"],
+        input=(folder / "a.png").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("PNG", (32, 32))
+    assert done.stderr == b""  # quiet in a pipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no INPUT"),
+        (["{in}"], "no --output"),
+        (["{in}/absent.png", "-o", "{out}"], "cannot be read"),
+        (["{in}/*.tif", "-o", "{out}"], "no pictures"),
+        (["{in}/notes.md", "-o", "{out}"], "no picture"),
+        (["{in}", "-o", "-"], "2 pictures into one output"),
+        (["-", "-o", "{out}"], "expected a file ending in"),
+        (["{in}", "-o", "{in}"], "is itself an input"),
+        (["{in}", "-o", "{in}", "--overwrite"], "is itself an input"),
+        (["{in}/a.png", "-o", "{in}/a.png", "--overwrite"], "is itself an input"),
+        (["{in}", "-o", "{out}", "--seed", "x"], "no seed"),
+        (["{in}", "-o", "{out}", "--seed", "-1"], "no seed"),
+        (["{in}", "-o", "{out}", "--backend", "vulkan"], "no backend 'vulkan'"),
+        (["{in}", "-o", "{out}", "--backend", "tensorrt"], "holds no engines"),
+        (["{in}", "-o", "{out}", "--device", "cuda"], "no CUDA device"),
+        (["{in}", "-o", "{out}", "--resume", "--overwrite"], "exclude one another"),
+        (["{in}", "-o", "{out}", "--tile", "30"], "a multiple of 8"),
+        (["{in}", "-o", "{out}", "--steps", "0"], "0 steps"),
+        (["{in}", "-o", "{out}", "--prompt", "a cat"], "no text encoders"),
+        (["{in}", "-o", "{out}", "--prompts", "{in}/notes.md"], "is no JSON"),
+        (["{in}", "-o", "{out}", "--captioner", "absent-captioner"], "not installed"),
+        (["{in}", "-o", "{out}", "--captioner", "false"], "status 1"),
+        (["{in}", "-o", "{out}", "--captioner", "'"], "is no command"),
+        (["{in}", "-o", "{in}/notes.md/out"], "Not a directory"),
+        (["{in}", "-o", "{out}", "--json", "{in}"], "cannot be written"),
+        (["{in}", "-o", "-", "--json", "-"], "cannot both go"),
+    ],
+)
+def test_misuse_is_one_clear_line(upscale, folder, tmp_path, capfd, arguments, words):
+    before = digests(folder)
+    filled = [text.format(**{"in": folder, "out": tmp_path / "out"}) for text in arguments]
+    assert upscale(*filled) in {2, 3, 4}
+    error = capfd.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert digests(folder) == before
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+
+
+def test_two_pictures_do_not_become_one(upscale, folder, tmp_path, capfd):
+    Image.fromarray(make_photo(8, 8)).save(folder / "a.jpg")
+    assert upscale(folder, "-o", tmp_path / "out", "-x", "png") == 2
+    assert "a.jpg and a.png would both become" in capfd.readouterr().err
+
+
+def test_a_bundle_that_is_none(folder, tmp_path, capfd):
+    assert run_command(command, [str(folder), "-o", str(tmp_path / "out"), "-m", str(folder)]) == 2
+    assert "holds no manifest.json" in capfd.readouterr().err
+
+
+def test_choices_are_those_of_the_library():
+    """They are spelled out in the command so that --help needs no NumPy."""
+    assert tuple(each.value for each in Solver) == cli.SOLVERS
+    assert tuple(each.value for each in Rng) == cli.RNGS
+    assert tuple(each.value for each in ColourFix) == cli.COLOUR_FIXES
+    assert set(cli.ENDINGS) - {"auto"} < set(WRITABLE)
+
+
+# ------------------------------------------------------------------------------------ what is there already
+
+
+def test_nothing_is_overwritten_unasked(upscale, folder, tmp_path, capfd):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b.jpg").write_bytes(b"precious")
+    assert upscale(folder, "-o", out) == 2
+    assert "b.jpg exists" in capfd.readouterr().err
+    assert names(out) == ["b.jpg"]  # found out before a.png was begun
+    assert upscale(folder, "-o", out, "--resume") == 2
+    assert "is not what this job made" in capfd.readouterr().err
+    assert upscale(folder, "-o", out, "--skip-existing") == 0
+    assert (out / "b.jpg").read_bytes() == b"precious"
+    assert upscale(folder, "-o", out, "--overwrite") == 0
+    assert (out / "b.jpg").read_bytes() != b"precious"
+
+
+def test_bad_pictures_do_not_stop_the_others(upscale, folder, tmp_path, capfd):
+    (folder / "a0.png").write_bytes(b"")
+    (folder / "z.png").write_bytes((folder / "a.png").read_bytes()[:80])
+    out = tmp_path / "out"
+    assert upscale(folder, "-o", out) == 2
+    assert names(out) == ["a.png"]
+    assert upscale(folder, "-o", out, "--resume", "--continue-on-error", "--json", tmp_path / "log") == 9
+    assert names(out) == ["a.png", "b.jpg"]
+    assert "2 of 4 pictures failed" in capfd.readouterr().err
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [r["status"] for r in records] == ["skipped", "failed", "done", "failed"]
+    assert records[1]["error"].endswith("a0.png is empty")
+
+
+# ----------------------------------------------------------------------------------------------- records
+
+
+def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
+    assert upscale(folder, "-o", tmp_path / "out", "--json", "-", "--seed", "7") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(records) == 2
+    first = records[0]
+    assert first["seed"] == picture_seed(7, "a.png")
+    assert first["input_sha256"] == digests(folder)["a.png"]
+    assert first["output_sha256"] == digests(tmp_path / "out")["a.png"]
+    assert (first["input_size"], first["output_size"]) == ([8, 8], [32, 32])
+    assert set(first["seconds"]) == {"text", "vae_encoder", "prepare", "step", "vae_decoder", "colour"}
+    assert first["backend"] == "onnxruntime/cpu"
+    assert "tensorrt passed over: the bundle holds no engines for it" in first["passed_over"]
+    assert first["settings"]["steps"] == 2
+    assert first["settings"]["guidance"] == 3.0  # the bundle's, filled in
+
+
+def test_seeds_by_name_or_one_for_all(upscale, folder, tmp_path):
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes())
+    assert upscale(folder / "a.png", folder / "b.png", "-o", tmp_path / "own") == 0
+    own = digests(tmp_path / "own")
+    assert own["a.png"] != own["b.png"]
+    assert upscale(folder / "a.png", folder / "b.png", "-o", tmp_path / "same", "--same-seed") == 0
+    same = digests(tmp_path / "same")
+    assert same["a.png"] == same["b.png"]
+
+
+def test_a_dry_run_touches_nothing(upscale, folder, tmp_path, capsys):
+    (folder / "bad.png").write_bytes(b"")
+    assert upscale(folder, "-o", tmp_path / "out", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^a\.png +8×8 +32×32 ", printed, re.MULTILINE)
+    assert "bad.png is empty" in printed
+    assert "onnxruntime/cpu; tensorrt passed over" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_plain_progress_is_a_line_a_picture(upscale, folder, tmp_path, capfd):
+    assert upscale(folder, "-o", tmp_path / "out", "--progress", "plain") == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["a.png", "b.jpg"]
+    assert "32×32 in" in lines[0]
+
+
+def test_a_terminal_sees_progress_and_time_left(toy_bundle, folder, tmp_path):
+    import pty  # noqa: PLC0415 - not everywhere
+
+    reader, writer = pty.openpty()
+    steps = ["--steps", "1000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, str(folder), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), *steps],
+        stderr=writer,
+        stdout=subprocess.DEVNULL,
+    )
+    os.close(writer)
+    seen = b""
+    with os.fdopen(reader, "rb", buffering=0) as terminal:
+        while True:
+            try:
+                part = terminal.read(1024)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            if not part:
+                break
+            seen += part
+    assert process.wait() == 0
+    text = seen.decode()
+    assert "a.png: 32×32" in text
+    assert "[1/2] a.png  " in text
+    assert "  step " in text
+    assert " left" in text
+
+
+# -------------------------------------------------------------------------------------------- interruptions
+
+
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_for(folder: Path, pictures: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*.png"))) < pictures:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_killed_and_resumed_is_the_same_as_never_killed(toy_bundle, tmp_path):
+    source, full, out = tmp_path / "in", tmp_path / "full", tmp_path / "out"
+    source.mkdir()
+    for i in range(50):
+        Image.fromarray(make_photo(8 + i % 5, 8, i)).save(source / f"{i:02}.png")
+    common = [str(source), "-m", str(toy_bundle), "--steps", "3", "--threads", "1"]
+    assert run_command(command, [*common, "-o", str(full)]) == 0
+
+    for pictures in (1, 9, 17, 33):
+        process = start([*common, "-o", str(out), "--resume"])
+        wait_for(out, pictures)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    finished = len(list(out.glob("*.png")))
+    assert finished < 50
+
+    log = tmp_path / "log"
+    assert run_command(command, [*common, "-o", str(out), "--resume", "--json", str(log)]) == 0
+    assert digests(out) == digests(full)
+    statuses = [json.loads(line)["status"] for line in log.read_text().splitlines()]
+    assert statuses.count("skipped") == finished
+    assert statuses.count("done") == 50 - finished
+
+
+def test_interrupted_says_how_to_go_on(toy_bundle, folder, tmp_path):
+    arguments = [str(folder), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--threads", "1"]
+    process = start([*arguments, "--steps", "1000", "--tile", "8"])
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    lines = [line for line in error.decode().splitlines() if line]
+    assert lines == ["stopped after 0 of 2; go on with --resume", "error: interrupted"]
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+
+
+def test_resuming_doubts_what_has_changed(upscale, folder, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert upscale(folder, "-o", out) == 0
+    assert upscale(folder, "-o", out, "--resume") == 0
+    before = digests(out)
+
+    assert upscale(folder, "-o", out, "--resume", "--seed", "1") == 2  # another job
+    assert "is not what this job made" in capfd.readouterr().err
+    (out / "b.jpg").unlink()  # a line without its picture: to be made again
+    assert upscale(folder, "-o", out, "--resume") == 0
+    assert digests(out) == before
+    (out / "a.png").write_bytes(b"edited")
+    assert upscale(folder, "-o", out, "--resume") == 2
+    assert (out / "a.png").read_bytes() == b"edited"
+
+
+def test_a_ledger_that_was_cut_short_is_still_a_ledger(upscale, folder, tmp_path):
+    out = tmp_path / "out"
+    assert upscale(folder, "-o", out) == 0
+    ledger = out / LEDGER
+    ledger.write_bytes(ledger.read_bytes()[:-20])
+    (out / "b.jpg").unlink()
+    assert upscale(folder, "-o", out, "--resume") == 0
+    assert upscale(folder, "-o", out, "--resume") == 0
+    assert names(out) == ["a.png", "b.jpg"]
+
+
+# --------------------------------------------------------------------------------------------------- cost
+
+
+def seconds(code: str) -> float:
+    """The best of several fresh processes, start of Python taken off."""
+
+    def once(script: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begin
+
+    return min(once(code) for _ in range(5)) - min(once("pass") for _ in range(5))
+
+
+def test_importing_costs_less_than_what_it_stands_on():
+    """In proportion to NumPy and Pillow, which makes it hold on machines of any speed."""
+    foundation = seconds("import numpy, PIL.Image")
+    library = seconds("from dit4sr.runtime import Upscaler")
+    command_help = seconds(
+        "import sys; from dit4sr.runtime.cli import command; from dit4sr.runtime.command import run_command\n"
+        "assert run_command(command, ['--help']) == 0; assert 'numpy' not in sys.modules"
+    )
+    assert library < 2.5 * foundation
+    assert command_help < 1.5 * foundation
+
+
+def test_the_runtime_loads_no_framework(toy_bundle, folder, tmp_path):
+    """Neither when it is imported, nor when it has restored a picture."""
+    script = (
+        "import sys; from dit4sr.runtime.cli import command; from dit4sr.runtime.command import run_command\n"
+        "assert run_command(command, sys.argv[1:]) == 0\n"
+        "print([n for n in ('torch', 'onnx', 'diffusers', 'transformers', 'tensorrt') if n in sys.modules])"
+    )
+    arguments = [str(folder), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--steps", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).shape == (32, 32, 3)
