@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -10,12 +10,12 @@ from dit4sr.export.architecture import Part
 from dit4sr.export.models.config import TransformerConfig
 from dit4sr.export.models.simplified import Denoiser, Prepare, modulation_width
 from dit4sr.export.models.step import Step
+from dit4sr.export.sampling import Sampling
 from dit4sr.export.simplify import denoiser_recipes, prepare_recipes
 from dit4sr.export.weights import WeightSource
 from dit4sr.runtime.bundle import ModelCard, PositionTable, TensorSpec
 
-VAE_FACTOR, SCALING, SHIFT, SCHEDULE_SHIFT = 8, 1.5305, 0.0609, 3.0
-"""SD3.5-Medium's VAE and schedule."""
+VAE_FACTOR = 8
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,26 @@ class Dit4sr:
     config: TransformerConfig
     source: WeightSource
     weights: str = "trained"
+    sampling: Sampling = field(default_factory=Sampling)
 
     def card(self, precision: str) -> ModelCard:
         """What the sampler needs to know."""
-        config = self.config
+        config, sampling = self.config, self.sampling
         return ModelCard(
-            name="DiT4SR",
+            name=sampling.name,
             flavour=config.flavour.value,
             variant=config.variant.value,
             precision=precision,
             latent_channels=config.in_channels,
             vae_factor=VAE_FACTOR,
-            scaling=SCALING,
-            shift=SHIFT,
+            scaling=sampling.scaling,
+            shift=sampling.shift,
             patch_size=config.patch_size,
-            schedule_shift=SCHEDULE_SHIFT,
+            schedule_shift=sampling.schedule_shift,
             training_tile=config.sample_size // 2,
-            default_steps=40,
-            default_guidance=8.0,
-            text_tokens=333,
+            default_steps=sampling.steps,
+            default_guidance=sampling.guidance,
+            text_tokens=sampling.text_tokens,
             text_channels=config.joint_attention_dim,
             pooled_channels=config.pooled_projection_dim,
             positions=PositionTable(config.width, config.pos_embed_max_size, config.base_grid),

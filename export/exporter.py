@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 from torch import nn
 
 from dit4sr.export.architecture import Architecture, Part, example_sizes, static_sizes
@@ -20,6 +19,7 @@ from dit4sr.export.binding import bind_weights
 from dit4sr.export.passes.cleanup import forget_origins, simplify_graph, transpose_weights
 from dit4sr.export.passes.precision import HALVES, mixed_precision
 from dit4sr.export.passes.report import PassReport, run_pass
+from dit4sr.export.sampling import Prompt
 from dit4sr.export.tracing import OPSET, attach_operators, trace
 from dit4sr.export.verify import elements, memory_needed, verify_parts
 from dit4sr.runtime.bundle import (
@@ -40,9 +40,6 @@ from dit4sr.runtime.table import format_bytes
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 LIBRARIES = ("dit4sr", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
-
-Prompt = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""A stored prompt: context rows ``[M, C]`` and pooled vector ``[P]``."""
 
 
 @dataclass(frozen=True)

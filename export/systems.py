@@ -12,11 +12,11 @@ from torch import Tensor
 
 from dit4sr.export.architecture import Architecture, Part
 from dit4sr.export.checkpoint import Checkpoint, open_checkpoint, read_json
-from dit4sr.export.dit4sr import Dit4sr
-from dit4sr.export.exporter import Prompt
+from dit4sr.export.dit4sr import VAE_FACTOR, Dit4sr
 from dit4sr.export.loading import check_layout, checkpoint_config, fresh_lr_weight
 from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.models.layout import lr_tensors, read_tensors
+from dit4sr.export.sampling import Prompt, checkpoint_prompts, checkpoint_sampling
 from dit4sr.export.text import SD35_TEXT, EncoderConfig, checkpoint_encoders, random_encoders
 from dit4sr.export.vae import SD35_VAE, Vae
 from dit4sr.export.weights import RandomWeights
@@ -70,10 +70,13 @@ def checkpoint_system(
         network = Vae(vae, vae_config(path / "vae" / "config.json"))
         check_layout(vae, network.layout(), "the VAE that its config describes")
         vae_parts = network.parts()
+    prompts = checkpoint_prompts(path, config)
+    sampling = checkpoint_sampling(path, prompts)
     return System(
-        Dit4sr(config, source, "untrained LR stream" if untrained else "trained"),
+        Dit4sr(config, source, "untrained LR stream" if untrained else "trained", sampling),
         (*words.parts(), *vae_parts),
         {name: sha256_of(files[name]) for name in sorted(files)},
+        prompts,
     )
 
 
@@ -134,14 +137,20 @@ def random_prompts(seed: int, config: TransformerConfig, tokens: int = 8) -> dic
     return {"positive": prompt(), "negative": prompt()}
 
 
+OPTIONAL = ("mid_block_add_attention",)
+"""What older configs of a VAE leave out, and diffusers knows the default of."""
+
+
 def vae_config(file: Path) -> dict[str, Any]:
     """What diffusers' AutoencoderKL is to be built with."""
     values = read_json(file)
-    config = {key: values[key] for key in SD35_VAE if key in values}
+    config = {key: values[key] for key in (*SD35_VAE, *OPTIONAL) if key in values}
     if missing := SD35_VAE.keys() - config.keys():
         raise BadInputError(f"{file} lacks {min(missing)}", expected="the VAE config of SD3.5")
     if config["use_quant_conv"] or config["use_post_quant_conv"]:
         raise BadInputError(f"{file} asks for quant convolutions", expected="SD3.5's VAE, which has none")
+    if (factor := 2 ** (len(config["block_out_channels"]) - 1)) != VAE_FACTOR:
+        raise BadInputError(f"{file} describes a VAE of factor {factor}", expected=f"{VAE_FACTOR}")
     return config
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from support.manifests import write_bundle
@@ -109,3 +110,68 @@ def test_a_damaged_bundle_is_exit_5(run, tmp_path, capsys):
     (tmp_path / "b" / "onnx" / "step.onnx.data").write_bytes(b"short")
     assert run("--verify", "b") == 5
     assert "expected 171" in capsys.readouterr().err
+
+
+def write_tiny(folder, **changes):
+    """A checkpoint that brings its own sampling and prompts, as the model in the box does."""
+    config = smallest_config()
+    write_checkpoint(folder, config)
+    prompts = {
+        f"{side}.{part}": torch.full(shape, value)
+        for side, value in (("positive", 1.0), ("negative", -1.0))
+        for part, shape in (
+            ("text", (5, config.joint_attention_dim)),
+            ("pooled", (config.pooled_projection_dim,)),
+        )
+    }
+    prompts |= changes.pop("prompts", {})
+    save_file(
+        {key: tensor for key, tensor in prompts.items() if tensor is not None}, folder / "prompts.safetensors"
+    )
+    for file, values in {
+        "dit4sr.json": {"name": "mine", "steps": 4, "guidance": 1.5},
+        "scheduler/scheduler_config.json": {"shift": 2.0},
+        "vae/config.json": None,
+        **changes,
+    }.items():
+        if values is not None:
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(json.dumps(values))
+    return folder
+
+
+def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
+    write_tiny(tmp_path / "tiny")
+    assert run("tiny", "--components", "prepare", "--no-verify", "-o", "b") == 0
+    bundle = Bundle.open(tmp_path / "b")
+    card = bundle.card
+    assert (card.name, card.default_steps, card.default_guidance, card.text_tokens) == ("mine", 4, 1.5, 5)
+    assert (card.schedule_shift, card.scaling) == (2.0, 1.5305)
+    text, pooled = bundle.embedding("negative")
+    assert text.shape == (5, 24)
+    assert (text == -1).all()
+    assert pooled.shape == (20,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dit4sr.json": {"steps": "many"}}, "of the wrong kind"),
+        ({"dit4sr.json": {"guidance": "much"}}, "no finite number"),
+        ({"scheduler/scheduler_config.json": {"shift": float("nan")}}, "no finite number"),
+        ({"dit4sr.json": []}, "not a JSON object"),
+        ({"prompts": {"positive.text": None}}, "expected negative.pooled"),
+        ({"prompts": {"positive.text": torch.zeros(4, 24)}}, "do not fit"),
+        ({"prompts": {"positive.text": torch.zeros(5, 25)}}, "do not fit"),
+        ({"prompts": {"positive.text": torch.zeros(24)}}, "do not fit"),
+        ({"prompts": {"negative.pooled": torch.zeros(19)}}, "pooled vector does not fit"),
+        ({"prompts": {"negative.pooled": torch.full((20,), torch.nan)}}, "negative.pooled"),
+    ],
+)
+def test_sampling_that_makes_no_sense_is_refused(run, tmp_path, capsys, changes, said):
+    write_tiny(tmp_path / "tiny", **changes)
+    assert run("tiny", "-o", "b") in {2, 5}
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "b").exists()

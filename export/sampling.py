@@ -1,0 +1,90 @@
+"""How a system is meant to be sampled: its latents' scale, its schedule, its defaults, its stored prompts.
+
+A diffusers folder says the first two in the configs of its VAE and scheduler. Two files of our own may stand
+beside them: ``dit4sr.json`` with a name and defaults, and ``prompts.safetensors`` for a system that was
+trained with two stored prompts instead of text encoders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dit4sr.export.checkpoint import open_checkpoint, read_json
+from dit4sr.export.models.config import TransformerConfig
+from dit4sr.runtime.errors import BadInputError
+
+Prompt = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Context rows ``[M, C]`` and pooled vector ``[P]``."""
+
+DEFAULTS, PROMPTS = "dit4sr.json", "prompts.safetensors"
+SIDES = ("positive", "negative")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """SD3.5-Medium's and DiT4SR's published values, unless a checkpoint says otherwise."""
+
+    name: str = "DiT4SR"
+    scaling: float = 1.5305
+    shift: float = 0.0609
+    schedule_shift: float = 3.0
+    steps: int = 40
+    guidance: float = 8.0
+    text_tokens: int = 333
+
+
+def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt]) -> Sampling:
+    """What a checkpoint's folder says of its sampling."""
+    found = {
+        **_stated(folder / "vae" / "config.json", scaling="scaling_factor", shift="shift_factor"),
+        **_stated(folder / "scheduler" / "scheduler_config.json", schedule_shift="shift"),
+        **_stated(folder / DEFAULTS, steps="steps", guidance="guidance", name="name"),
+    }
+    if prompts:
+        found["text_tokens"] = len(prompts["positive"][0])
+    sampling = replace(Sampling(), **found)
+    if not isinstance(sampling.name, str) or not isinstance(sampling.steps, int):
+        raise BadInputError(f"{folder / DEFAULTS}: name or steps is of the wrong kind")
+    numbers = (sampling.scaling, sampling.shift, sampling.schedule_shift, sampling.guidance)
+    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        raise BadInputError(f"{folder}: a scale, shift or guidance in its configs is no finite number")
+    return sampling
+
+
+def checkpoint_prompts(folder: Path, config: TransformerConfig) -> dict[str, Prompt]:
+    """The prompts that a checkpoint stores, if it stores any."""
+    file = folder / PROMPTS
+    if not file.is_file():
+        return {}
+    stored = open_checkpoint(file)
+    wanted = {f"{side}.{part}" for side in SIDES for part in ("text", "pooled")}
+    if stored.tensors.keys() != wanted:
+        raise BadInputError(f"{file} holds {', '.join(stored.tensors)}", expected=", ".join(sorted(wanted)))
+    rows = {stored.tensors[f"{side}.text"].shape for side in SIDES}
+    [(tokens, *width)] = rows if len(rows) == 1 else [(0,)]
+    if tokens < 1 or width != [config.joint_attention_dim]:
+        raise BadInputError(
+            f"{file}: the prompts' rows do not fit the network or one another",
+            expected=f"[tokens, {config.joint_attention_dim}] for both",
+        )
+    if {stored.tensors[f"{side}.pooled"].shape for side in SIDES} != {(config.pooled_projection_dim,)}:
+        raise BadInputError(
+            f"{file}: a pooled vector does not fit the network", expected=f"[{config.pooled_projection_dim}]"
+        )
+    text, pooled = (
+        {side: stored.read(f"{side}.{part}").float().numpy() for side in SIDES} for part in ("text", "pooled")
+    )
+    return {side: (text[side], pooled[side]) for side in SIDES}
+
+
+def _stated(file: Path, **keys: str) -> dict[str, Any]:
+    """The fields of a config that are there; a missing file states nothing."""
+    values = read_json(file) if file.is_file() else {}
+    return {name: values[key] for name, key in keys.items() if values.get(key) is not None}
