@@ -1,0 +1,134 @@
+"""The transformer: rectified flow from noise to a restored latent, as SD3.5 is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dit4sr.export.models.config import TransformerConfig
+from dit4sr.export.models.transformer import Transformer
+from dit4sr.export.tiny.latents import Pairs, Scale
+from dit4sr.export.tiny.recipe import PROMPT_TOKENS, TRANSFORMER, Recipe
+from dit4sr.export.tiny.training import Say, Training
+from dit4sr.runtime.positions import centred_start
+from dit4sr.runtime.schedule import TRAINING_STEPS
+
+SCHEDULE_SHIFT = 3.0
+
+
+class Restorer(nn.Module):
+    """The transformer and its two prompts, which stand where text encoders would."""
+
+    def __init__(self, config: TransformerConfig = TRANSFORMER) -> None:
+        super().__init__()
+        self.transformer = Transformer(config)
+        self.text = nn.Parameter(torch.randn(2, PROMPT_TOKENS, TRANSFORMER.joint_attention_dim))
+        self.pooled = nn.Parameter(torch.randn(2, TRANSFORMER.pooled_projection_dim))
+
+    def forward(self, latent: Tensor, condition: Tensor, prompt: Tensor, level: Tensor) -> Tensor:
+        """Velocity for the prompt of each row: 0 asks for the degraded picture, 1 for the good one."""
+        text, pooled = self.text[prompt], self.pooled[prompt]
+        velocity: Tensor = self.transformer(latent, condition, text, pooled, level * TRAINING_STEPS)
+        return velocity
+
+
+def new_restorer(seed: int) -> Restorer:
+    """The network before training: gates shut, the LR stream projected like the noise stream."""
+    torch.manual_seed(seed)
+    restorer = Restorer()
+    with torch.no_grad():
+        for name, parameter in restorer.transformer.named_parameters():
+            if parameter.ndim >= 2 and "control_conv" not in name:
+                nn.init.xavier_uniform_(parameter.flatten(1))
+            if name.startswith("proj_out.") or ("norm" in name and ".linear." in name):
+                parameter.zero_()
+            if name.endswith(("to_q_control.weight", "to_k_control.weight", "to_v_control.weight")):
+                nn.init.eye_(parameter)
+    return restorer
+
+
+def train_flow(
+    pairs: list[Pairs], scale: Scale, recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say
+) -> Restorer:
+    """All iterations that are still to do; the average of the weights is what comes back."""
+    restorer = new_restorer(seed).to(device)
+    total = sum(phase.iterations for phase in recipe.flow)
+    training = Training("flow", restorer, recipe.flow_schedule, total, folder=folder, seed=seed)
+    sizes = [phase for phase in recipe.flow for _ in range(phase.iterations)][training.done :]
+    by_pixels = {phase.pixels: each for phase, each in zip(recipe.pairs, pairs, strict=True)}
+
+    def batches() -> list[tuple[Pairs, int]]:
+        return [(by_pixels[phase.pixels], phase.batch) for phase in sizes]
+
+    def loss(batch: tuple[Pairs, int]) -> Tensor:
+        drawn = draw(*batch, scale, device, training.generator)
+        return flow_loss(restorer, *drawn, recipe, training.generator)
+
+    training.run(batches(), loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
+    average = training.average.network
+    assert isinstance(average, Restorer)
+    return average
+
+
+def draw(
+    pairs: Pairs, size: int, scale: Scale, device: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Some pairs at random, at the transformer's scale."""
+    chosen = torch.randint(len(pairs.clean), (size,), generator=generator, device=device).cpu()
+    clean, degraded = (each[chosen].to(device).float() for each in (pairs.clean, pairs.degraded))
+    return scale.apply(clean), scale.apply(degraded)
+
+
+def flow_loss(
+    restorer: Restorer, clean: Tensor, degraded: Tensor, recipe: Recipe, generator: torch.Generator
+) -> Tensor:
+    """The mean squared error of the velocity.
+
+    A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
+    then keeps away from is its blur, noise and blocks, and nothing else.
+    """
+    rows, device = len(clean), clean.device
+    prompt = (torch.rand(rows, generator=generator, device=device) >= recipe.degraded_share).long()
+    goal = torch.where(prompt[:, None, None, None] == 1, clean, degraded)
+    level = noise_levels(rows, recipe.first_step_share, generator)
+    noise = torch.randn(clean.shape, generator=generator, device=device)
+    amount = level[:, None, None, None]
+    with torch.autocast(device.type, torch.bfloat16), random_place(restorer.transformer, clean, generator):
+        velocity = restorer((1 - amount) * goal + amount * noise, degraded, prompt, level)
+    loss: Tensor = (velocity.float() - (noise - goal)).square().mean()
+    return loss
+
+
+def noise_levels(rows: int, first_step_share: float, generator: torch.Generator) -> Tensor:
+    """Logit-normal, bent by the schedule's shift; a share of them at pure noise."""
+    device = generator.device
+    level = torch.randn(rows, generator=generator, device=device).sigmoid()
+    level = SCHEDULE_SHIFT * level / (1 + (SCHEDULE_SHIFT - 1) * level)
+    is_first = torch.rand(rows, generator=generator, device=device) < first_step_share
+    levels: Tensor = torch.where(is_first, torch.ones_like(level), level)
+    return levels
+
+
+@contextmanager
+def random_place(transformer: Transformer, latent: Tensor, generator: torch.Generator) -> Iterator[None]:
+    """A crop smaller than the tile lies somewhere in it, and is told so by its positions.
+
+    The transformer reads the centre of its table; for the length of the block another place is there.
+    """
+    embedding, size = transformer.pos_embed, transformer.config.pos_embed_max_size
+    table = embedding.pos_embed
+    sides = [length // transformer.config.patch_size for length in latent.shape[2:]]
+    shifts = [
+        centred_start(size, side)
+        - int(torch.randint(size - side + 1, (), generator=generator, device=generator.device))
+        for side in sides
+    ]
+    embedding.pos_embed = table.view(size, size, -1).roll(shifts, (0, 1)).reshape(table.shape)
+    try:
+        yield
+    finally:
+        embedding.pos_embed = table

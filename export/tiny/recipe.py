@@ -1,0 +1,119 @@
+"""Every number of the training, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dit4sr.export.models.config import Flavour, TransformerConfig
+
+SCALE = 4
+"""How much larger the restored picture is."""
+FACTOR = 8
+"""Pixels of a picture for each number of a latent's side."""
+CHANNELS = 16
+
+VAE: Mapping[str, Any] = {
+    "block_out_channels": (16, 48, 96, 96),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "latent_channels": CHANNELS,
+    "layers_per_block": 1,
+    "norm_num_groups": 8,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+    # Convolutions alone see no further than their reach, so a picture can be coded in tiles.
+    "mid_block_add_attention": False,
+}
+
+TRANSFORMER = TransformerConfig(
+    num_layers=6,
+    num_attention_heads=2,
+    in_channels=CHANNELS,
+    out_channels=CHANNELS,
+    joint_attention_dim=64,
+    pooled_projection_dim=64,
+    pos_embed_max_size=16,
+    sample_size=32,
+    dual_attention_layers=(0, 1),
+    flavour=Flavour.OWN,
+)
+TILE = TRANSFORMER.sample_size
+"""The latent side that the model is trained for."""
+PROMPT_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A number of iterations at one size of crop."""
+
+    iterations: int
+    batch: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the rate of learning rises and falls over a stage, and how the average follows."""
+
+    rate: float
+    warm_up: int
+    decay: float = 0.01
+    """Of weights."""
+    last_rate: float = 0.02
+    """Share of the rate that is left at the end."""
+    average: float = 0.999
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained on what, and for how long."""
+
+    vae: Phase = Phase(iterations=4000, batch=16, pixels=64)
+    vae_schedule: Schedule = Schedule(rate=1.2e-3, warm_up=100, decay=1e-3)
+    pairs: tuple[Phase, ...] = field(
+        default=(Phase(iterations=500, batch=32, pixels=128), Phase(iterations=125, batch=24, pixels=256))
+    )
+    """Crops and their degraded versions that are encoded once, before the transformer is trained."""
+    flow: tuple[Phase, ...] = (
+        Phase(iterations=2000, batch=32, pixels=128),
+        Phase(iterations=500, batch=8, pixels=256),
+    )
+    """Most of it at half the tile, which is four times cheaper, and the last part at the whole one."""
+    flow_schedule: Schedule = Schedule(rate=1.5e-3, warm_up=200)
+    degraded_share: float = 0.12
+    """Samples that ask for the degraded picture, so that guidance has something to keep away from."""
+    first_step_share: float = 0.3
+    """Samples at pure noise: the step that decides how true a picture of few steps is."""
+    report_every: int = 100
+    save_every: int = 500
+
+
+CPU = Recipe()
+"""About two hours on two cores."""
+
+GPU = Recipe(
+    vae=Phase(iterations=30_000, batch=64, pixels=64),
+    pairs=(Phase(iterations=2000, batch=64, pixels=128), Phase(iterations=800, batch=32, pixels=256)),
+    flow=(
+        Phase(iterations=20_000, batch=128, pixels=128),
+        Phase(iterations=6000, batch=48, pixels=256),
+    ),
+    flow_schedule=Schedule(rate=1e-3, warm_up=1000, average=0.9995),
+)
+"""More of everything, for one GPU; not tried on one yet."""
+
+TRIAL = Recipe(
+    vae=Phase(iterations=4, batch=2, pixels=64),
+    vae_schedule=Schedule(rate=1e-3, warm_up=2),
+    pairs=(Phase(iterations=2, batch=2, pixels=128), Phase(iterations=1, batch=2, pixels=256)),
+    flow=(Phase(iterations=3, batch=2, pixels=128), Phase(iterations=2, batch=1, pixels=256)),
+    flow_schedule=Schedule(rate=1e-3, warm_up=2),
+    report_every=1,
+    save_every=3,
+)
+"""A few iterations, to see that everything fits together."""
+
+RECIPES = {"cpu": CPU, "gpu": GPU, "trial": TRIAL}

@@ -1,0 +1,120 @@
+"""The trained parts as one: a photo in, a picture out, plainly in torch. And its checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dit4sr.export.checkpoint import read_json
+from dit4sr.export.tiny.autoencoder import as_image
+from dit4sr.export.tiny.degradation import enlarged
+from dit4sr.export.tiny.flow import SCHEDULE_SHIFT, Restorer
+from dit4sr.export.tiny.latents import Scale, encode
+from dit4sr.export.tiny.recipe import TRANSFORMER, VAE
+from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.schedule import noise_levels
+
+Picture = NDArray[np.uint8]
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+SIDES = ("negative", "positive")
+
+
+@dataclass(frozen=True)
+class TinySystem:
+    """VAE, transformer with prompts, and the latents' scale."""
+
+    vae: AutoencoderKL
+    restorer: Restorer
+    scale: Scale
+
+    @torch.no_grad()
+    def reconstruct(self, picture: Picture) -> Picture:
+        """Through the VAE and back."""
+        return self._decode(encode(self.vae, _image(picture)))
+
+    @torch.no_grad()
+    def restore(self, photo: Picture, *, steps: int, guidance: float, seed: int) -> Picture:
+        """Euler from noise, as the runtime does it; the photo no larger than a tile."""
+        condition = self.scale.apply(encode(self.vae, _image(enlarged(photo))))
+        generator = torch.Generator().manual_seed(seed)
+        latent = torch.randn(condition.shape, generator=generator)
+        levels = torch.from_numpy(noise_levels(steps, SCHEDULE_SHIFT))
+        rows = 1 if guidance == 1 else 2
+        prompt = torch.tensor([1] if rows == 1 else [0, 1])
+        for level, following in pairwise(levels):
+            velocity = self.restorer(
+                latent.expand(rows, -1, -1, -1),
+                condition.expand(rows, -1, -1, -1),
+                prompt,
+                level.expand(rows),
+            )
+            if rows == 2:
+                velocity = velocity[:1] + guidance * (velocity[1:] - velocity[:1])
+            latent = latent + (following - level) * velocity
+        return self._decode(self.scale.undo(latent))
+
+    def _decode(self, latent: Tensor) -> Picture:
+        image = self.vae.decoder(latent)[0].float().clamp(-1, 1)
+        picture: Picture = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        return picture
+
+
+def read_checkpoint(folder: Path) -> TinySystem:
+    """What `write_checkpoint` wrote, as it was rounded."""
+    vae = AutoencoderKL(**VAE).eval().requires_grad_(False)
+    vae.load_state_dict(load_file(folder / "vae" / WEIGHTS))
+    config = read_json(folder / "vae" / "config.json")
+    prompts = load_file(folder / "prompts.safetensors")
+    restorer = Restorer().eval().requires_grad_(False)
+    restorer.transformer.load_state_dict(load_file(folder / "transformer" / WEIGHTS))
+    for place, side in enumerate(SIDES):
+        restorer.text[place] = prompts[f"{side}.text"]
+        restorer.pooled[place] = prompts[f"{side}.pooled"]
+    return TinySystem(vae, restorer, Scale(config["shift_factor"], config["scaling_factor"]))
+
+
+def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: float) -> None:
+    """A diffusers folder in FP16, with the prompts and defaults beside it."""
+    scale = {"scaling_factor": system.scale.scaling, "shift_factor": system.scale.shift}
+    transformer = {
+        key: value for key, value in TRANSFORMER.to_json().items() if key not in {"flavour", "variant"}
+    }
+    restorer = system.restorer
+    prompts = {
+        f"{side}.{part}": values[place]
+        for place, side in enumerate(SIDES)
+        for part, values in (("text", restorer.text), ("pooled", restorer.pooled))
+    }
+    with atomic_directory(folder, replace=True) as draft:
+        _write_part(draft / "transformer", restorer.transformer.state_dict(), transformer)
+        _write_part(draft / "vae", system.vae.state_dict(), {**VAE, **scale})
+        _write_json(draft / "scheduler" / "scheduler_config.json", {"shift": SCHEDULE_SHIFT})
+        _write_json(draft / "dit4sr.json", {"name": "dit4sr-tiny", "steps": steps, "guidance": guidance})
+        save_file(_halves(prompts), draft / "prompts.safetensors")
+
+
+def _write_part(folder: Path, tensors: dict[str, Tensor], config: dict[str, object]) -> None:
+    _write_json(folder / "config.json", config)
+    save_file(_halves(tensors), folder / WEIGHTS)
+
+
+def _write_json(file: Path, values: dict[str, object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _halves(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor.detach().half().contiguous() for key, tensor in tensors.items()}
+
+
+def _image(picture: Picture) -> Tensor:
+    return as_image(picture.transpose(2, 0, 1)[None], "cpu")

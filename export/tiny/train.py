@@ -1,0 +1,22 @@
+"""The stages in order: VAE, latents, transformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dit4sr.export.tiny.autoencoder import train_vae
+from dit4sr.export.tiny.flow import train_flow
+from dit4sr.export.tiny.latents import Scale, encode_pairs
+from dit4sr.export.tiny.recipe import Recipe
+from dit4sr.export.tiny.system import TinySystem
+from dit4sr.export.tiny.training import Say
+
+
+def train(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> TinySystem:
+    """Train whatever of it is not trained yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vae = train_vae(recipe, folder, seed=seed, device=device, say=say)
+    pairs = encode_pairs(vae, recipe, folder, seed=seed, device=device, say=say)
+    scale = Scale.of(pairs[0].clean)
+    restorer = train_flow(pairs, scale, recipe, folder, seed=seed, device=device, say=say)
+    return TinySystem(vae.cpu(), restorer.cpu(), scale)
