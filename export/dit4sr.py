@@ -41,7 +41,7 @@ class Dit4sr:
             shift=sampling.shift,
             patch_size=config.patch_size,
             schedule_shift=sampling.schedule_shift,
-            training_tile=config.sample_size // 2,
+            training_tile=sampling.tile or config.sample_size // 2,
             default_steps=sampling.steps,
             default_guidance=sampling.guidance,
             text_tokens=sampling.text_tokens,

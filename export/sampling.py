@@ -38,6 +38,8 @@ class Sampling:
     steps: int = 40
     guidance: float = 8.0
     text_tokens: int = 333
+    tile: int | None = None
+    """Side of the latents it was trained on; SD3.5's config names twice what DiT4SR was trained on."""
 
 
 def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt]) -> Sampling:
@@ -45,13 +47,14 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt]) -> Sampling
     found = {
         **_stated(folder / "vae" / "config.json", scaling="scaling_factor", shift="shift_factor"),
         **_stated(folder / "scheduler" / "scheduler_config.json", schedule_shift="shift"),
-        **_stated(folder / DEFAULTS, steps="steps", guidance="guidance", name="name"),
+        **_stated(folder / DEFAULTS, steps="steps", guidance="guidance", name="name", tile="tile"),
     }
     if prompts:
         found["text_tokens"] = len(prompts["positive"][0])
     sampling = replace(Sampling(), **found)
-    if not isinstance(sampling.name, str) or not isinstance(sampling.steps, int):
-        raise BadInputError(f"{folder / DEFAULTS}: name or steps is of the wrong kind")
+    whole = [sampling.steps] if sampling.tile is None else [sampling.steps, sampling.tile]
+    if not isinstance(sampling.name, str) or not all(type(number) is int and number > 0 for number in whole):
+        raise BadInputError(f"{folder / DEFAULTS}: name, steps or tile is of the wrong kind")
     numbers = (sampling.scaling, sampling.shift, sampling.schedule_shift, sampling.guidance)
     if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
         raise BadInputError(f"{folder}: a scale, shift or guidance in its configs is no finite number")

@@ -67,11 +67,12 @@ def take_wavelets(kernel: Tensor) -> None:
 
 def train_vae(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> AutoencoderKL:
     """All iterations that are still to do; the average of the weights is what comes back."""
-    phase = recipe.vae
     vae = new_vae(seed).to(device)
-    training = Training("vae", vae, recipe.vae_schedule, phase.iterations, folder=folder, seed=seed)
-    numbers = range(training.done, phase.iterations)
-    jobs = (((seed, STAGE, number), phase.batch, phase.pixels) for number in numbers)
+    cycles = [phase.iterations for phase in recipe.vae]
+    training = Training("vae", vae, recipe.vae_schedule, cycles, folder=folder, seed=seed)
+    phases = [phase for phase in recipe.vae for _ in range(phase.iterations)]
+    numbered = list(enumerate(phases))[training.done :]
+    jobs = (((seed, STAGE, number), phase.batch, phase.pixels) for number, phase in numbered)
 
     def loss(pictures: NDArray[np.uint8]) -> Tensor:
         return reconstruction_loss(vae, as_image(pictures, device), training.generator)
@@ -98,4 +99,4 @@ def reconstruction_loss(vae: AutoencoderKL, image: Tensor, generator: torch.Gene
 
 def as_image(pictures: NDArray[np.uint8], device: str) -> Tensor:
     """Bytes to numbers from -1 to 1."""
-    return torch.from_numpy(pictures).to(device).float() / 127.5 - 1
+    return torch.tensor(pictures, device=device).float() / 127.5 - 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dit4sr.export.models.config import TransformerConfig
 from dit4sr.export.models.transformer import Transformer
 from dit4sr.export.tiny.latents import Pairs, Scale
-from dit4sr.export.tiny.recipe import PROMPT_TOKENS, TRANSFORMER, Recipe
+from dit4sr.export.tiny.recipe import PROMPT_TOKENS, TRANSFORMER, Phase, Recipe
 from dit4sr.export.tiny.training import Say, Training
 from dit4sr.runtime.positions import centred_start
 from dit4sr.runtime.schedule import TRAINING_STEPS
@@ -57,18 +57,16 @@ def train_flow(
     """All iterations that are still to do; the average of the weights is what comes back."""
     restorer = new_restorer(seed).to(device)
     total = sum(phase.iterations for phase in recipe.flow)
-    training = Training("flow", restorer, recipe.flow_schedule, total, folder=folder, seed=seed)
-    sizes = [phase for phase in recipe.flow for _ in range(phase.iterations)][training.done :]
+    training = Training("flow", restorer, recipe.flow_schedule, [total], folder=folder, seed=seed)
+    phases = [phase for phase in recipe.flow for _ in range(phase.iterations)][training.done :]
     by_pixels = {phase.pixels: each for phase, each in zip(recipe.pairs, pairs, strict=True)}
 
-    def batches() -> list[tuple[Pairs, int]]:
-        return [(by_pixels[phase.pixels], phase.batch) for phase in sizes]
+    def loss(phase: Phase) -> Tensor:
+        drawn = draw(by_pixels[phase.pixels], phase.batch, scale, device, training.generator)
+        weighed = phase.weighs_picture
+        return flow_loss(restorer, *drawn, recipe, training.generator, weighs_picture=weighed)
 
-    def loss(batch: tuple[Pairs, int]) -> Tensor:
-        drawn = draw(*batch, scale, device, training.generator)
-        return flow_loss(restorer, *drawn, recipe, training.generator)
-
-    training.run(batches(), loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
+    training.run(phases, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
     average = training.average.network
     assert isinstance(average, Restorer)
     return average
@@ -84,9 +82,15 @@ def draw(
 
 
 def flow_loss(
-    restorer: Restorer, clean: Tensor, degraded: Tensor, recipe: Recipe, generator: torch.Generator
+    restorer: Restorer,
+    clean: Tensor,
+    degraded: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    weighs_picture: bool = False,
 ) -> Tensor:
-    """The mean squared error of the velocity.
+    """The mean squared error of the velocity, or of the clean latent that it leads to.
 
     A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
     then keeps away from is its blur, noise and blocks, and nothing else.
@@ -99,7 +103,8 @@ def flow_loss(
     amount = level[:, None, None, None]
     with torch.autocast(device.type, torch.bfloat16), random_place(restorer.transformer, clean, generator):
         velocity = restorer((1 - amount) * goal + amount * noise, degraded, prompt, level)
-    loss: Tensor = (velocity.float() - (noise - goal)).square().mean()
+    error = velocity.float() - (noise - goal)
+    loss: Tensor = (amount * error if weighs_picture else error).square().mean()
     return loss
 
 

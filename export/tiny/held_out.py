@@ -31,8 +31,6 @@ PLACES = (
     ("chelsea", 44, 190),
 )
 """Photograph, and the crop's top and left."""
-SAMPLES = (("astronaut", 0, 0), ("chelsea", 0, 0), ("coffee", 0, 0))
-"""Whole photographs for the demonstration."""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from dit4sr.export.tiny.autoencoder import as_image
 from dit4sr.export.tiny.degradation import enlarged
 from dit4sr.export.tiny.flow import SCHEDULE_SHIFT, Restorer
 from dit4sr.export.tiny.latents import Scale, encode
-from dit4sr.export.tiny.recipe import TRANSFORMER, VAE
+from dit4sr.export.tiny.recipe import TILE, TRANSFORMER, VAE
 from dit4sr.runtime.files import atomic_directory
 from dit4sr.runtime.schedule import noise_levels
 
 Picture = NDArray[np.uint8]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+NAME = "dit4sr-tiny"
 SIDES = ("negative", "positive")
 
 
@@ -98,7 +99,7 @@ def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: 
         _write_part(draft / "transformer", restorer.transformer.state_dict(), transformer)
         _write_part(draft / "vae", system.vae.state_dict(), {**VAE, **scale})
         _write_json(draft / "scheduler" / "scheduler_config.json", {"shift": SCHEDULE_SHIFT})
-        _write_json(draft / "dit4sr.json", {"name": "dit4sr-tiny", "steps": steps, "guidance": guidance})
+        _write_json(draft / "dit4sr.json", {"name": NAME, "steps": steps, "guidance": guidance, "tile": TILE})
         save_file(_halves(prompts), draft / "prompts.safetensors")
 
 

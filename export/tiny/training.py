@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,25 @@ class Training:
     """One network on its way through its iterations."""
 
     def __init__(
-        self, name: str, network: nn.Module, schedule: Schedule, iterations: int, *, folder: Path, seed: int
+        self,
+        name: str,
+        network: nn.Module,
+        schedule: Schedule,
+        cycles: Sequence[int],
+        *,
+        folder: Path,
+        seed: int,
     ) -> None:
-        self.name, self.network, self.iterations = name, network, iterations
+        """``cycles`` are iterations, one number for each of the schedule's rates."""
+        self.name, self.network, self.iterations = name, network, sum(cycles)
         self.done = 0
         device = next(network.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
         """All noise of the training is drawn from here."""
         self.average = Average(network, schedule.average)
-        self._schedule, self._folder = schedule, folder
+        self._schedule, self._cycles = schedule, cycles
         self._optimiser = torch.optim.AdamW(
-            network.parameters(), lr=schedule.rate, betas=(0.9, 0.99), weight_decay=schedule.decay
+            network.parameters(), lr=schedule.rates[0], betas=(0.9, 0.99), weight_decay=schedule.decay
         )
         self._state, self._log = folder / f"{name}.state.safetensors", folder / f"{name}.log.jsonl"
         if self._state.is_file():
@@ -63,11 +71,15 @@ class Training:
                 self._save()
 
     def rate(self) -> float:
-        """The rate of learning now: a short rise, then half a cosine."""
-        schedule = self._schedule
-        rise = min(1.0, (self.done + 1) / schedule.warm_up)
-        fall = 0.5 * (1 + math.cos(math.pi * self.done / self.iterations))
-        return schedule.rate * rise * (schedule.last_rate + (1 - schedule.last_rate) * fall)
+        """The rate of learning now."""
+        schedule, done = self._schedule, self.done
+        for highest, length in zip(schedule.rates, self._cycles, strict=True):
+            if done < length:
+                rise = min(1.0, (done + 1) / schedule.warm_up)
+                fall = 0.5 * (1 + math.cos(math.pi * done / length))
+                return highest * rise * (schedule.last_rate + (1 - schedule.last_rate) * fall)
+            done -= length
+        raise ValueError(f"{self.name} is complete")
 
     def _learn(self, loss: Tensor) -> float:
         for group in self._optimiser.param_groups:

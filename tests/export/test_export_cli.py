@@ -129,7 +129,7 @@ def write_tiny(folder, **changes):
         {key: tensor for key, tensor in prompts.items() if tensor is not None}, folder / "prompts.safetensors"
     )
     for file, values in {
-        "dit4sr.json": {"name": "mine", "steps": 4, "guidance": 1.5},
+        "dit4sr.json": {"name": "mine", "steps": 4, "guidance": 1.5, "tile": 6},
         "scheduler/scheduler_config.json": {"shift": 2.0},
         "vae/config.json": None,
         **changes,
@@ -146,7 +146,7 @@ def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
     bundle = Bundle.open(tmp_path / "b")
     card = bundle.card
     assert (card.name, card.default_steps, card.default_guidance, card.text_tokens) == ("mine", 4, 1.5, 5)
-    assert (card.schedule_shift, card.scaling) == (2.0, 1.5305)
+    assert (card.schedule_shift, card.scaling, card.training_tile) == (2.0, 1.5305, 6)
     text, pooled = bundle.embedding("negative")
     assert text.shape == (5, 24)
     assert (text == -1).all()
@@ -157,6 +157,7 @@ def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
     ("changes", "said"),
     [
         ({"dit4sr.json": {"steps": "many"}}, "of the wrong kind"),
+        ({"dit4sr.json": {"tile": -4}}, "of the wrong kind"),
         ({"dit4sr.json": {"guidance": "much"}}, "no finite number"),
         ({"scheduler/scheduler_config.json": {"shift": float("nan")}}, "no finite number"),
         ({"dit4sr.json": []}, "not a JSON object"),

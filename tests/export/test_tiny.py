@@ -1,0 +1,244 @@
+"""Training dit4sr-tiny: what it learns from, that it can be repeated and resumed, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from dit4sr.export.loading import load_transformer
+from dit4sr.export.models.config import Flavour, Variant
+from dit4sr.export.systems import checkpoint_system
+from dit4sr.export.tiny import autoencoder, flow
+from dit4sr.export.tiny.__main__ import command
+from dit4sr.export.tiny.ablation import as_variant
+from dit4sr.export.tiny.crops import made_ahead, pair_batch, vae_batch
+from dit4sr.export.tiny.degradation import degrade, enlarged
+from dit4sr.export.tiny.drawings import draw_picture
+from dit4sr.export.tiny.evaluation import gradient_energy
+from dit4sr.export.tiny.held_out import PLACES, held_out_pairs
+from dit4sr.export.tiny.latents import Pairs, Scale
+from dit4sr.export.tiny.photographs import HELD_OUT, TRAINING, training_photographs
+from dit4sr.export.tiny.recipe import TRANSFORMER, TRIAL, Phase
+from dit4sr.export.tiny.system import read_checkpoint, write_checkpoint
+from dit4sr.export.tiny.train import train
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+# --- What it learns from -------------------------------------------------------------------------
+
+
+def test_what_it_is_tested_on_it_never_learns_from():
+    names = {name.rpartition(".")[0] for group in TRAINING.values() for name in group}
+    assert names.isdisjoint(HELD_OUT)
+    held_out = {pair.truth.tobytes() for pair in held_out_pairs()}
+    assert len(held_out) == len(PLACES) == 12
+    for photograph in training_photographs():
+        pixels = np.asarray(photograph)
+        for pair in held_out_pairs():
+            # The first row of a held-out crop occurs nowhere.
+            row = pair.truth[0, :16].tobytes()
+            assert row not in pixels.tobytes()
+
+
+def test_a_batch_depends_on_its_number_alone():
+    first, again = vae_batch((0, 1, 5), 4, 64), vae_batch((0, 1, 5), 4, 64)
+    np.testing.assert_array_equal(first, again)
+    assert (vae_batch((0, 1, 6), 4, 64) != first).mean() > 0.5
+    [(clean, degraded)] = made_ahead(pair_batch, iter([((0, 2, 5), 3, 64)]))
+    np.testing.assert_array_equal([clean, degraded], pair_batch((0, 2, 5), 3, 64))
+    assert clean.shape == (3, 3, 64, 64)
+
+
+def test_drawings_are_of_every_colour():
+    rng = np.random.default_rng(0)
+    pictures = np.stack([draw_picture(rng, 32) for _ in range(40)]).astype(float)
+    assert pictures.std() > 40
+    red, green, blue = pictures.mean((1, 2)).T
+    for one, other in ((red, green), (green, blue), (blue, red)):
+        assert (one - other).min() < -30
+        assert (one - other).max() > 30
+
+
+def test_degrading_takes_detail_away_and_keeps_the_colours():
+    rng = np.random.default_rng(1)
+    truths = [pair.truth for pair in held_out_pairs()[:6]]
+    spoiled = [degrade(rng, truth) for truth in truths]
+    for truth, small in zip(truths, spoiled, strict=True):
+        assert small.shape == (64, 64, 3)
+        assert np.abs(truth.mean((0, 1)) - small.mean((0, 1))).max() < 8
+        assert not np.array_equal(degrade(rng, truth), small)
+    kept = [
+        gradient_energy(enlarged(small)) / gradient_energy(truth)
+        for truth, small in zip(truths, spoiled, strict=True)
+    ]
+    assert max(kept) < 0.9
+
+
+# --- How it learns -------------------------------------------------------------------------------
+
+
+def test_the_vae_begins_as_a_blur():
+    vae = autoencoder.new_vae(0)
+    image = autoencoder.as_image(vae_batch((0, 1, 0), 2, 64), "cpu")
+    stride = vae.encoder.down_blocks[0].downsamplers[0]
+    inner = vae.encoder.conv_in(image) - vae.encoder.conv_in.bias[:, None, None]
+    torch.testing.assert_close(inner[:, :3], image)
+    shrunk = stride(inner) - stride.conv.bias[:, None, None]
+    torch.testing.assert_close(shrunk[:, :3], 2 * torch.nn.functional.avg_pool2d(image, 2))
+    back = vae.decoder(torch.zeros(1, 16, 8, 8))
+    assert back.isfinite().all()
+
+
+def losses(folder) -> list[float]:
+    return [
+        json.loads(line)["loss"] for name in ("vae", "flow") for line in (folder / f"{name}.log.jsonl").open()
+    ]
+
+
+def test_the_same_seed_gives_the_same_training(tmp_path):
+    recipe = replace(
+        TRIAL, vae=(Phase(15, 2, 32), Phase(10, 1, 64)), flow=(Phase(20, 2, 128), Phase(5, 1, 256))
+    )
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        train(recipe, tmp_path / name, seed=seed, device="cpu", say=quiet)
+    assert len(losses(tmp_path / "first")) == 50
+    assert losses(tmp_path / "first") == losses(tmp_path / "again")
+    assert losses(tmp_path / "first") != losses(tmp_path / "other")
+    assert losses(tmp_path / "first")[0] > losses(tmp_path / "first")[24]
+
+
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
+    whole = train(TRIAL, tmp_path / "whole", seed=5, device="cpu", say=quiet)
+
+    stopping = ["vae 4/", "flow 4/"]
+
+    def stop(line: str) -> None:
+        if line.startswith(tuple(stopping)):
+            raise KeyboardInterrupt
+
+    for stage in ("vae", "flow"):  # each a line after its state was written
+        with pytest.raises(KeyboardInterrupt):
+            train(TRIAL, tmp_path / "stopped", seed=5, device="cpu", say=stop)
+        [*_, last] = (tmp_path / "stopped" / f"{stage}.log.jsonl").read_text().splitlines()
+        assert json.loads(last)["iteration"] == 4
+        stopping.remove(f"{stage} 4/")
+    resumed = train(TRIAL, tmp_path / "stopped", seed=5, device="cpu", say=quiet)
+    for one, other in ((whole.vae, resumed.vae), (whole.restorer, resumed.restorer)):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), key
+    assert whole.scale == resumed.scale
+
+
+def test_a_crop_is_told_where_in_the_tile_it_lies():
+    """The window of positions is somewhere else each time, and at the end in its place again."""
+    transformer = flow.new_restorer(0).transformer
+    table = transformer.pos_embed.pos_embed
+    generator = torch.Generator().manual_seed(0)
+    small, seen = torch.zeros(1, 16, 16, 16), set()
+    for _ in range(60):
+        with flow.random_place(transformer, small, generator):
+            window = transformer.pos_embed.positions((8, 8))[0]
+        [place] = (table[0] == window[0]).all(-1).nonzero().tolist()
+        row, column = divmod(place[0], 16)
+        torch.testing.assert_close(
+            window, table.view(16, 16, -1)[row : row + 8, column : column + 8].flatten(0, 1)
+        )
+        seen.add((row, column))
+    assert max(seen) <= (8, 8)
+    assert len(seen) > 30
+    assert transformer.pos_embed.pos_embed is table
+    with flow.random_place(transformer, torch.zeros(1, 16, 32, 32), generator):
+        torch.testing.assert_close(transformer.pos_embed.pos_embed, table)
+
+
+def test_levels_lean_towards_noise():
+    levels = flow.noise_levels(4000, 0.3, torch.Generator().manual_seed(0))
+    assert levels.min() > 0
+    assert levels.max() == 1
+    assert abs((levels == 1).float().mean() - 0.3) < 0.03
+    assert abs(levels[levels < 1].median() - 0.75) < 0.02  # one half, bent by a shift of three
+
+
+def test_every_tensor_learns():
+    """Some steps, because a gate has to open before what is behind it can learn."""
+    restorer = flow.new_restorer(0)
+    optimiser = torch.optim.SGD(restorer.parameters(), lr=0.3)
+    clean, degraded = torch.randn(2, 4, 16, 8, 8, generator=torch.Generator().manual_seed(0)).unbind()
+    for _ in range(6):
+        optimiser.zero_grad()
+        flow.flow_loss(restorer, clean, degraded, TRIAL, torch.Generator().manual_seed(1)).backward()
+        optimiser.step()
+    still = {name for name, p in restorer.named_parameters() if p.grad is None or not p.grad.any()}
+    last = f"transformer.transformer_blocks.{TRANSFORMER.num_layers - 1}.attn."
+    # The last block's text asks nothing.
+    assert still == {f"{last}{name}" for name in ("add_q_proj.weight", "add_q_proj.bias", "norm_added_q.weight")}
+
+
+def test_drawn_pairs_belong_together():
+    clean = torch.arange(40.0).view(40, 1, 1, 1).half()
+    generator = torch.Generator().manual_seed(0)
+    one, other = flow.draw(Pairs(clean, -clean), 16, Scale(0.0, 2.0), "cpu", generator)
+    torch.testing.assert_close(one, -other)
+    assert len(set(one.flatten().tolist())) > 8
+
+
+# --- What it writes ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    outcome = CliRunner().invoke(
+        command, [str(folder), "--recipe", "trial", "--threads", "1", "--ablate"], catch_exceptions=False
+    )
+    assert outcome.exit_code == 0
+    assert "no LR injection (c)" in outcome.output
+    return folder
+
+
+def test_the_checkpoint_is_strict_and_whole(trained):
+    folder = trained / "checkpoint"
+    model = load_transformer(folder, dtype=torch.float32)
+    assert model.config == TRANSFORMER
+    assert model.config.flavour is Flavour.OWN
+    system = checkpoint_system(folder)
+    card = system.architecture.card("fp16")
+    assert (card.name, card.default_steps, card.training_tile, card.text_tokens) == ("dit4sr-tiny", 4, 32, 8)
+    assert card.weights == "trained"
+    assert [part.name for part in system.surroundings] == ["vae_encoder", "vae_decoder"]
+    assert set(system.prompts) == {"positive", "negative"}
+    assert sum(file.stat().st_size for file in folder.rglob("*")) < 15 << 20
+
+
+def test_what_is_written_is_what_is_read(trained, tmp_path):
+    system = read_checkpoint(trained / "checkpoint")
+    write_checkpoint(system, tmp_path / "again", steps=4, guidance=1.0)
+    for file in (trained / "checkpoint").rglob("*.safetensors"):
+        again = load_file(tmp_path / "again" / file.relative_to(trained / "checkpoint"))
+        for key, value in load_file(file).items():
+            assert torch.equal(value, again[key])
+    pair = held_out_pairs()[0]
+    first, second = (system.restore(pair.photo, steps=2, guidance=1.5, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == pair.truth.shape
+
+
+def test_a_way_of_the_lr_stream_can_be_switched_off(trained):
+    system = read_checkpoint(trained / "checkpoint")
+    pair = held_out_pairs()[0]
+    full = system.restore(pair.photo, steps=1, guidance=1.0, seed=1)
+    for variant in (Variant.A, Variant.B, Variant.C):
+        network = as_variant(system, variant).restorer.transformer
+        assert network.config.variant is variant
+    np.testing.assert_array_equal(
+        as_variant(system, Variant.FULL).restore(pair.photo, steps=1, guidance=1.0, seed=1), full
+    )
