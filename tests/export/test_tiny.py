@@ -180,7 +180,8 @@ def test_every_tensor_learns():
     still = {name for name, p in restorer.named_parameters() if p.grad is None or not p.grad.any()}
     last = f"transformer.transformer_blocks.{TRANSFORMER.num_layers - 1}.attn."
     # The last block's text asks nothing.
-    assert still == {f"{last}{name}" for name in ("add_q_proj.weight", "add_q_proj.bias", "norm_added_q.weight")}
+    unread = ("add_q_proj.weight", "add_q_proj.bias", "norm_added_q.weight")
+    assert still == {f"{last}{name}" for name in unread}
 
 
 def test_drawn_pairs_belong_together():
