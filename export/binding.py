@@ -67,10 +67,17 @@ def _pieces(recipe: Recipe, part: Part, *, transposed: bool) -> Iterator[Tensor]
     """A weight in the order of its bytes; rows that were only stacked are never held together."""
     if isinstance(recipe, Fold) and recipe.rule is stack_rows and not transposed:
         for row in recipe.parts:
-            yield evaluate(row, part.source.read)
+            yield _made(row, part)
     else:
-        weight = evaluate(recipe, part.source.read)
+        weight = _made(recipe, part)
         yield weight.T if transposed else weight
+
+
+def _made(recipe: Recipe, part: Part) -> Tensor:
+    """A weight; one folded of halves is rounded to the graph's type alone, not to the checkpoint's before."""
+    if isinstance(recipe, str):
+        return part.source.read(recipe)
+    return evaluate(recipe, lambda key: part.source.read(key).float())
 
 
 def _rounded(weight: Tensor, dtype: torch.dtype, name: str) -> bytes:

@@ -222,6 +222,19 @@ def test_weights_that_overflow_half_are_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_folds_of_a_checkpoint_in_half_are_not_rounded_to_half(tmp_path):
+    class Half(RandomWeights):
+        def read(self, key):
+            return super().read(key).half()
+
+    network = architecture()
+    half = Dit4sr(network.config, Half(read_tensors(network.config), 3))
+    config = ExportConfig(tmp_path / "b", precision="fp32", components=("step",))
+    checks = export_bundle(half, [], config).verification
+    assert checks
+    assert all(check.error <= check.allowed < 1e-5 for check in checks)
+
+
 def test_verification_notices_what_is_not_finite_or_constant():
     exact = np.linspace(0, 1, 9)
     for found, said in ((np.full(9, np.nan), "not finite"), (np.zeros(9), "constant"), (exact + 1, "off by")):
