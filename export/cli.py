@@ -8,12 +8,27 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dit4sr.runtime.command import run_command
-from dit4sr.runtime.errors import MissingDependencyError
+from dit4sr.runtime.errors import BadInputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from dit4sr.export.engines.request import EngineRequest
+    from dit4sr.runtime.bundle import Manifest
+
+ENGINES = ("tensorrt", "inductor")
+FORMS = ("native", "plugin")
+CONCERNS = {
+    **dict.fromkeys(("arch", "profiles"), ENGINES),
+    **dict.fromkeys(("device", "max_autotune"), ("inductor",)),
+    **dict.fromkeys(("allow_unfused", "weight_stripped", "version_compatible"), ("tensorrt",)),
+    **dict.fromkeys(("builder_level", "workspace", "attention", "inject", "time_layers"), ("tensorrt",)),
+}
+"""Which engines an option is for."""
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -68,6 +83,57 @@ def names(text: str | None) -> tuple[str, ...]:
 @click.option(
     "--verify", "verified", type=click.Path(path_type=Path), metavar="BUNDLE", help="Check its digests."
 )
+@click.option(
+    "--engine",
+    "engines",
+    type=click.Choice(ENGINES),
+    multiple=True,
+    help="Also build engines, into the bundle that is written or that is there.",
+)
+@click.option("--arch", type=click.IntRange(50, 999), help="GPU architecture the engines must be for, as 90.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="inductor: what for; auto takes the GPU if there is one.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="HxW",
+    help="Pictures in pixels, for tensorrt also LEAST:BEST:LARGEST; by default the training tile.",
+)
+@click.option("--max-autotune", is_flag=True, help="inductor: let torch try every kernel it has.")
+@click.option("--allow-unfused", is_flag=True, help="tensorrt: accept attentions that were not fused.")
+@click.option("--weight-stripped", is_flag=True, help="tensorrt: plans that take weights from the bundle.")
+@click.option("--version-compatible", is_flag=True, help="tensorrt: plans that newer versions run too.")
+@click.option(
+    "--builder-level",
+    type=click.IntRange(0, 5),
+    default=3,
+    show_default=True,
+    help="tensorrt: how long to search for kernels.",
+)
+@click.option(
+    "--workspace", type=click.IntRange(1), metavar="MIB", help="tensorrt: most memory a layer may use."
+)
+@click.option(
+    "--attention",
+    type=click.Choice(FORMS),
+    default="native",
+    show_default=True,
+    help="tensorrt: whose kernel runs attention, the library's or ours.",
+)
+@click.option(
+    "--inject",
+    type=click.Choice(FORMS),
+    default="plugin",
+    show_default=True,
+    help="tensorrt: the same for the injected convolution.",
+)
+@click.option("--time-layers", is_flag=True, help="tensorrt: write the slowest layers into the manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.version_option(package_name="dit4sr")
 def command(
@@ -75,7 +141,7 @@ def command(
 ) -> None:
     """Turn a DiT4SR CHECKPOINT (a diffusers folder or a .safetensors file) into a bundle.
 
-    Without CHECKPOINT, a small system with random weights is exported (a trained one is not in the box yet).
+    Without CHECKPOINT, the built-in dit4sr-tiny is exported: small, and trained to be looked at.
     """
     if sum(map(bool, (describing, inspected, verified))) > 1:
         raise click.UsageError("--describe, --inspect and --verify exclude one another")
@@ -147,21 +213,35 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
 
     from dit4sr.export.exporter import ExportConfig, export_bundle
     from dit4sr.export.models.config import Flavour, Variant
-    from dit4sr.export.systems import checkpoint_system, full_size_system, small_system
+    from dit4sr.export.systems import checkpoint_system, full_size_system
+    from dit4sr.export.tiny import CHECKPOINT
+    from dit4sr.runtime.bundle import MANIFEST
     from dit4sr.runtime.schema import to_json
     from dit4sr.runtime.table import format_bytes
 
+    engines = _engine_request(options)
+    if options["checkpoint"] and (options["checkpoint"] / MANIFEST).is_file():
+        if engines is None:
+            raise BadInputError(f"{options['checkpoint']} is a bundle", expected="a checkpoint, or --engine")
+        if options["output"]:
+            raise click.UsageError("engines are added to the bundle that is there, not at --output")
+        _print_engines(options["checkpoint"], engines.add_to(options["checkpoint"], None, _progress), as_json)
+        return
+    if engines is not None:
+        engines.check(options["precision"])
     flavour = Flavour(options["flavour"]) if options["flavour"] else None
     variant = Variant(options["variant"]) if options["variant"] else None
-    if options["checkpoint"]:
-        system = checkpoint_system(
-            options["checkpoint"], flavour=flavour, variant=variant, untrained=options["untrained"]
-        )
-    elif options["random_weights"] is not None:
+    if options["random_weights"] is not None:
         system = full_size_system(options["random_weights"], flavour or Flavour.COPIED)
     else:
-        click.echo("no checkpoint: exporting a small system with random weights", err=True)
-        system = small_system(flavour=flavour or Flavour.OWN)
+        if not options["checkpoint"]:
+            click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)
+        system = checkpoint_system(
+            options["checkpoint"] or CHECKPOINT,
+            flavour=flavour,
+            variant=variant,
+            untrained=options["untrained"],
+        )
 
     config = ExportConfig(
         output=options["output"] or Path(f"{_stem(options)}-{options['precision']}"),
@@ -174,11 +254,17 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         checkpoint=system.checkpoint,
         prompts=system.prompts,
     )
+    if engines is not None and (config.output / MANIFEST).is_file() and not options["force"]:
+        _check_precision(config.output, options["precision"])
+        _print_engines(config.output, engines.add_to(config.output, system, _progress), as_json)
+        return
     manifest = export_bundle(system.architecture, system.surroundings, config, progress=_progress)
+    if engines is not None:
+        manifest = engines.add_to(config.output, system, _progress)
     total = sum(record.bytes for record in manifest.files())
     worst = max((check.error / check.allowed for check in manifest.verification), default=None)
     verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"
-    parts = ", ".join(manifest.components)
+    parts = ", ".join([*manifest.components, *_built(manifest)])
     _print(
         to_json(manifest),
         f"{config.output}: {parts} in {config.precision}, {format_bytes(total)}; {verdict}",
@@ -186,11 +272,63 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
+def _engine_request(options: dict[str, Any]) -> EngineRequest | None:
+    from dit4sr.export.engines.request import EngineRequest
+
+    for option, kinds in CONCERNS.items():
+        if _is_given(option) and not set(kinds) & set(options["engines"]):
+            flag = option.removesuffix("s").replace("_", "-")
+            raise click.UsageError(f"--{flag} is for --engine {' or '.join(kinds)}")
+    if not options["engines"]:
+        return None
+    return EngineRequest(
+        kinds=options["engines"],
+        architecture=options["arch"],
+        profiles=options["profiles"],
+        components=names(options["components"]),
+        device=options["device"],
+        max_autotune=options["max_autotune"],
+        allow_unfused=options["allow_unfused"],
+        weight_stripped=options["weight_stripped"],
+        version_compatible=options["version_compatible"],
+        builder_level=options["builder_level"],
+        workspace=options["workspace"] and options["workspace"] << 20,
+        attention=options["attention"],
+        inject=options["inject"],
+        time_layers=options["time_layers"],
+        verify=not options["no_verify"],
+    )
+
+
+def _check_precision(path: Path, precision: str) -> None:
+    """A bundle that is there keeps its precision; whoever names another wants another bundle."""
+    from dit4sr.runtime.bundle import Bundle
+
+    found = Bundle.open(path).card.precision
+    if _is_given("precision") and precision != found:
+        raise BadInputError(f"{path} is in {found}", expected=precision, fix="name another --output")
+
+
+def _is_given(option: str) -> bool:
+    """Whether an option was typed."""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def _print_engines(path: Path, manifest: Manifest, as_json: bool) -> None:
+    from dit4sr.runtime.schema import to_json
+
+    _print(to_json(manifest), f"{path}: {', '.join(_built(manifest))}", as_json)
+
+
+def _built(manifest: Manifest) -> list[str]:
+    return sorted({f"{engine.backend} for {engine.gpu_architecture}" for engine in manifest.engines})
+
+
 def _stem(options: dict[str, Any]) -> str:
     """What a bundle is called when no --output is given."""
     if options["checkpoint"]:
         return str(options["checkpoint"].resolve().stem)
-    return "dit4sr-small" if options["random_weights"] is None else "dit4sr-random"
+    return "dit4sr-tiny" if options["random_weights"] is None else "dit4sr-random"
 
 
 def _print(found: Any, sentence: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from dit4sr.export.passes.precision import HALVES, PRODUCTS
 from dit4sr.export.passes.report import node_counts
-from dit4sr.runtime.bundle import Bundle, Component
+from dit4sr.runtime.bundle import Bundle, Component, Engine
 from dit4sr.runtime.schema import to_json
 from dit4sr.runtime.table import format_bytes, format_table
 
@@ -112,8 +112,21 @@ def _shape(shape: tuple[int | str, ...]) -> str:
 def _engines(bundle: Bundle) -> list[str]:
     return [
         f"engine {engine.backend} for {engine.component}: {engine.precision}, {engine.gpu_architecture}"
+        + _report(engine)
         for engine in bundle.engines
     ] or ["no engines: ONNX Runtime runs the graphs as they are"]
+
+
+def _report(engine: Engine) -> str:
+    """What TensorRT made of the graph, by its own account."""
+    report = engine.plan and engine.plan.report
+    if not report:
+        return ""
+    return (
+        f"; {engine.files[0].path.rpartition('/')[2]}: {report.layers} layers, "
+        f"{report.fused_attentions} of {report.attentions} attentions fused, "
+        f"{report.fp8_products} FP8 products, {report.casts} casts, {report.reformats} reformats"
+    )
 
 
 def _origin(bundle: Bundle) -> list[str]:

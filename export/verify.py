@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,17 @@ Arrays = dict[str, NDArray[Any]]
 Runner = Callable[[Arrays], list[NDArray[Any]]]
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """How far from the truth an answer may be: so many times what the yardstick errs."""
+
+    times: float = SLACK
+    words: str = "twice what torch errs at this precision"
+
+
+ALLOWANCE = Allowance()
+
+
 def verify_parts(
     parts: Sequence[Part], card: ModelCard, folder: Path, *, static: bool = False
 ) -> tuple[Check, ...]:
@@ -45,14 +57,7 @@ def verify_parts(
     checks = []
     for part in parts:
         feeds = seeded_inputs(part, static_sizes(card, part) if static else small)
-        # One runner at a time: a full-size part takes ten gigabytes in each.
-        exact, plain, found = (make()(feeds) for make in _runners(part, folder, precision))
-        if not all(np.isfinite(values).all() for values in plain):
-            plain = _as_if_in_range(part, feeds, exact)
-        checks += [
-            compared(part.name, output, *values)
-            for output, *values in zip(part.outputs, exact, plain, found, strict=True)
-        ]
+        checks += compared_part(part, feeds, _runners(part, folder, precision))
     by_name = {part.name: part for part in parts}
     if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, parts)):
         prepare, step = by_name["prepare"], by_name["step"]
@@ -63,15 +68,32 @@ def verify_parts(
     return tuple(checks)
 
 
+def compared_part(
+    part: Part, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance = ALLOWANCE
+) -> list[Check]:
+    """Every output, given what makes the truth, the yardstick and what is to be judged."""
+    # One runner at a time: a full-size part takes ten gigabytes in each.
+    exact, plain, found = (make()(feeds) for make in runners)
+    if not all(np.isfinite(values).all() for values in plain):
+        plain = _as_if_in_range(part, feeds, exact)
+    return [
+        compared(part.name, output, *values, allowance=allowance)
+        for output, *values in zip(part.outputs, exact, plain, found, strict=True)
+    ]
+
+
 def _runners(part: Part, folder: Path, precision: str) -> list[Callable[[], Runner]]:
-    """The truth, the yardstick and the graph, each made when it is its turn."""
+    return [*torch_runners(part, precision), lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx")]
+
+
+def torch_runners(part: Part, precision: str) -> list[Callable[[], Runner]]:
+    """The truth and the yardstick, each made when it is its turn."""
     rounding = DTYPES[precision]
     # Beside half precision FP32 is truth enough, where FP64 would not fit.
     truth = torch.float32 if is_large(part) and rounding.itemsize < 4 else torch.float64
     return [
         lambda: torch_runner(part, truth),
         lambda: torch_runner(part, rounding),
-        lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx"),
     ]
 
 
@@ -101,7 +123,13 @@ def memory_needed(parts: Sequence[Part], precision: str) -> int:
 
 
 def compared(
-    component: str, output: str, exact: NDArray[Any], plain: NDArray[Any], found: NDArray[Any]
+    component: str,
+    output: str,
+    exact: NDArray[Any],
+    plain: NDArray[Any],
+    found: NDArray[Any],
+    *,
+    allowance: Allowance = ALLOWANCE,
 ) -> Check:
     """One output: finite, not constant, and no further from the truth than rounding explains."""
     if not np.isfinite(found).all():
@@ -110,11 +138,12 @@ def compared(
         )
     if found.std() == 0:
         raise AccuracyError(f"{component}: {output} is constant")
-    check = Check(component, output, relative_error(found, exact), SLACK * relative_error(plain, exact))
+    allowed = allowance.times * relative_error(plain, exact)
+    check = Check(component, output, relative_error(found, exact), allowed)
     if check.error > check.allowed:
         raise AccuracyError(
             f"{component}: {output} is off by {check.error:.1e}",
-            expected=f"at most {check.allowed:.1e}, twice what torch errs at this precision",
+            expected=f"at most {check.allowed:.1e}, {allowance.words}",
         )
     return check
 
@@ -125,7 +154,19 @@ def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
-def seeded_inputs(part: Part, sizes: Sizes) -> Arrays:
+class Asked(Protocol):
+    """What inputs are made for: a part, or whatever has the same."""
+
+    @property
+    def inputs(self) -> Sequence[TensorSpec]:
+        """Names, types and axes."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Whole numbers are below this."""
+
+
+def seeded_inputs(part: Asked, sizes: Sizes) -> Arrays:
     """Noise, and words of the vocabulary; times over the schedule, a mild guidance and solver update."""
     noise = np.random.default_rng(0)
 
@@ -160,10 +201,7 @@ def _take(part: Part, known: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def torch_runner(part: Part, dtype: torch.dtype) -> Runner:
     """The part as torch runs it at one precision throughout."""
-    weights = {
-        name: evaluate(part.recipes[name.removeprefix("network.")], _reader(part)).to(dtype)
-        for name in part.module.state_dict()
-    }
+    weights = {name: weight_of(part, name).to(dtype) for name in part.module.state_dict()}
 
     def run(feeds: Arrays) -> list[NDArray[Any]]:
         # A half cannot hold the schedule's times, and no precision is asked to.
@@ -181,11 +219,13 @@ def torch_runner(part: Part, dtype: torch.dtype) -> Runner:
     return run
 
 
-def _reader(part: Part) -> Callable[[str], Tensor]:
+def weight_of(part: Part, name: str) -> Tensor:
+    """A weight of the part's module, by its name there, in FP64."""
+
     def read(key: str) -> Tensor:
         return part.source.read(key).double()
 
-    return read
+    return evaluate(part.recipes[name.removeprefix("network.")], read)
 
 
 def graph_runner(graph: Path) -> Runner:

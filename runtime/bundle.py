@@ -81,6 +81,62 @@ class Engine:
     gpu_architecture: str
     versions: Mapping[str, str]
     plugins: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...] = ()
+    """Its inputs where it takes fewer shapes than its component does."""
+    verification: tuple[Check, ...] = ()
+    plan: PlanDetails | None = None
+    """What only TensorRT's engines have."""
+
+
+@dataclass(frozen=True)
+class SizeRange:
+    """The sizes that an axis may have, and the one that its engine is fastest at."""
+
+    axis: str
+    least: int
+    best: int
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.best <= self.most:
+            raise ValueError(f"axis {self.axis!r} ranges over {self.least}, {self.best}, {self.most}")
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """A layer that was timed while its engine was built."""
+
+    name: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """What TensorRT made of a graph, counted in its own account of the layers."""
+
+    layers: int
+    attentions: int
+    """Those of the graph."""
+    fused_attentions: int
+    fp8_products: int
+    casts: int
+    reformats: int
+    slowest: tuple[LayerTime, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlanDetails:
+    """What a TensorRT plan was built from and for, and what became of it."""
+
+    source: str
+    """Digest of the graph."""
+    ranges: tuple[SizeRange, ...] = ()
+    """Of the axes that are not fixed."""
+    is_stripped: bool = False
+    """Its weights are those of the component's graph."""
+    is_version_compatible: bool = False
+    """Newer versions of TensorRT run it too."""
+    report: PlanReport | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +216,8 @@ class Manifest:
         """Every file of the bundle but the manifest, in the order of the manifest."""
         parts = [component.files for component in self.components.values()]
         parts += [engine.files for engine in self.engines] + list(self.embeddings.values())
-        return [record for part in [*parts, self.tokenizers] for record in part]
+        # Engines may share a file.
+        return list(dict.fromkeys(record for part in [*parts, self.tokenizers] for record in part))
 
     def to_text(self) -> str:
         """The manifest's bytes: the same for the same content."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends import AUTO, choose
+from dit4sr.runtime.backends import AUTO, Backend, Choice, choose
 from dit4sr.runtime.bundle import MANIFEST, Bundle, ModelCard
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.conditions import Conditions
-from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files import sha256_of
 from dit4sr.runtime.images import Picture
 from dit4sr.runtime.noise import Stream
@@ -99,7 +99,7 @@ class Upscaler:
         self,
         bundle: Bundle | Path | str,
         *,
-        backend: str = AUTO,
+        backend: str | Backend = AUTO,
         device: str = AUTO,
         threads: int = 0,
         keep_components: bool = True,
@@ -108,11 +108,16 @@ class Upscaler:
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
-        ``keep_components=False`` drops each when it is done, which fits the largest instead of all into
-        memory. ``cache`` is the folder for prompt embeddings, the user's cache folder by default.
+        ``backend`` is a name, or a backend that is open already. ``keep_components=False`` drops each when it
+        is done, which fits the largest instead of all into memory. ``cache`` is the folder for prompt
+        embeddings, the user's cache folder by default.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        choice = choose(self.bundle, backend, device=device, threads=threads)
+        choice = (
+            choose(self.bundle, backend, device=device, threads=threads)
+            if isinstance(backend, str)
+            else Choice(backend)
+        )
         self._backend = choice.backend
         self.reasons = tuple(choice.reasons())
         """Why better backends were passed over."""
@@ -181,21 +186,18 @@ class Upscaler:
             cancel=cancel,
         )
         warnings = []
-        try:
-            restored = self._restore(rgb, work)
-        except (OutOfMemoryError, MemoryError) as error:
-            smaller = sizes.halved(self.card)
-            if smaller is None:
-                raise _exhausted(error) from None
+        outcome, smaller = self._attempt(rgb, work), sizes.halved(self.card)
+        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
             pixels = [size.tile * self.card.vae_factor for size in (sizes, smaller)]
             warnings.append(f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}")
             work.sizes, work.tile_batch, work.done = smaller, 1, 0
-            try:
-                restored = self._restore(rgb, work)
-            except (OutOfMemoryError, MemoryError) as again:
-                raise _exhausted(again) from None
+            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
+            with suppress(IncompatibleError):
+                outcome = self._attempt(rgb, work)
+        if isinstance(outcome, OutOfMemoryError):
+            raise outcome
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
-        return Restored(restored, seed, seconds, tuple(warnings))
+        return Restored(outcome, seed, seconds, tuple(warnings))
 
     def close(self) -> None:
         """Free the components; calls that are under way end in peace."""
@@ -208,6 +210,15 @@ class Upscaler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _attempt(self, rgb: Picture, work: _Work) -> Picture | OutOfMemoryError:
+        """The picture, or that memory ran out; without the trace, whose frames would hold that memory."""
+        try:
+            return self._restore(rgb, work)
+        except OutOfMemoryError as error:
+            return OutOfMemoryError(error.found, expected=error.expected, fix=error.fix)
+        except MemoryError:
+            return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
     def _restore(self, rgb: Picture, work: _Work) -> Picture:
         card, settings, sizes = self.card, work.settings, work.sizes
@@ -284,9 +295,3 @@ def _checked_seed(seed: int) -> int:
     if not 0 <= seed < 1 << 64:
         raise BadInputError(f"seed {seed}", expected="a whole number from 0 to 2⁶⁴-1")
     return seed
-
-
-def _exhausted(error: Exception) -> OutOfMemoryError:
-    if isinstance(error, OutOfMemoryError):
-        return error
-    return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")

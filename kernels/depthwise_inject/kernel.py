@@ -196,9 +196,17 @@ def tile_for(rows: int, height: int, width: int, channels: int) -> Tile:
 
 
 def launch(
-    u: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, tile: Tile | None = None
+    u: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    tile: Tile | None = None,
+    *,
+    through: Callable[[Any], Any] = lambda kernel: kernel,
 ) -> torch.Tensor:
-    """Run the kernel on `u [R, 2, h, w, C]`, strided or not, with C a multiple of 8."""
+    """Run the kernel on `u [R, 2, h, w, C]`, strided or not, with C a multiple of 8.
+
+    A compiler that is to see the launch passes it `through` `torch.library.wrap_triton`.
+    """
     rows, _, height, width, channels = u.shape
     if channels % 8:
         raise ValueError(f"expected a channel count that is a multiple of 8, found {channels}")
@@ -207,7 +215,7 @@ def launch(
     out = torch.empty(u.shape, dtype=u.dtype, device=u.device)
     tile = tile or tile_for(rows, height, width, channels)
     with torch.cuda.device_of(u):
-        depthwise_inject_kernel[tile.grid(rows, height, width, channels)](
+        through(depthwise_inject_kernel)[tile.grid(rows, height, width, channels)](
             u,
             weight.contiguous(),
             bias.contiguous(),

@@ -14,13 +14,15 @@ from torch.utils.flop_counter import register_flop_formula
 __all__ = ["depthwise_inject"]
 
 
-@torch.library.custom_op("dit4sr::depthwise_inject", mutates_args=())
-def depthwise_inject(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def composed(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Activate both streams of `u [R, 2, h, w, C]` and add the filtered LR stream to the noise stream."""
     noise, photo = F.gelu(u, approximate="tanh").unbind(1)
     filters = weight.permute(2, 0, 1).unsqueeze(1)
     filtered = F.conv2d(photo.permute(0, 3, 1, 2), filters, bias, padding=1, groups=len(filters))
     return torch.stack([noise + filtered.permute(0, 2, 3, 1), photo], dim=1)
+
+
+depthwise_inject = torch.library.custom_op("dit4sr::depthwise_inject", composed, mutates_args=())
 
 
 @depthwise_inject.register_fake

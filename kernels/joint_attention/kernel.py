@@ -275,8 +275,13 @@ def launch(
     text_norm_q: torch.Tensor | None,
     text_norm_k: torch.Tensor | None,
     tile: Tile | None = None,
+    *,
+    through: Callable[[Any], Any] = lambda kernel: kernel,
 ) -> tuple[torch.Tensor, ...]:
-    """Run the kernel; text is `q|k|v`, or `k|v` without `text_norm_q`, or None. Rows may be strided."""
+    """Run the kernel; text is `q|k|v`, or `k|v` without `text_norm_q`, or None. Rows may be strided.
+
+    A compiler that is to see the launch passes it `through` `torch.library.wrap_triton`.
+    """
     rows, tokens, packed_width = noise_qkv.shape
     head_dim = len(norm_k)
     heads = packed_width // (3 * head_dim)
@@ -300,7 +305,7 @@ def launch(
     ]
     tile = tile or tile_for(rows, heads, tokens, text_queries, noise_qkv.dtype)
     with torch.cuda.device_of(noise_qkv):
-        joint_attention_kernel[tile.grid(rows, heads, tokens, text_queries)](
+        through(joint_attention_kernel)[tile.grid(rows, heads, tokens, text_queries)](
             noise_qkv,
             lr_qkv,
             text,

@@ -29,8 +29,7 @@ class Heads(NamedTuple):
     value: Tensor
 
 
-@torch.library.custom_op("dit4sr::joint_attention", mutates_args=())
-def joint_attention(
+def composed_joint_attention(
     noise_qkv: Tensor,
     lr_qkv: Tensor,
     text_qkv: Tensor,
@@ -47,8 +46,7 @@ def joint_attention(
     return noise_answer, lr_answer, text_answer
 
 
-@torch.library.custom_op("dit4sr::joint_attention_final", mutates_args=())
-def joint_attention_final(
+def composed_joint_attention_final(
     noise_qkv: Tensor, lr_qkv: Tensor, text_kv: Tensor, norm_q: Tensor, norm_k: Tensor, text_norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The last block: the image streams read text, `k | v` only, which asks nothing."""
@@ -59,14 +57,24 @@ def joint_attention_final(
     return noise_answer, lr_answer
 
 
-@torch.library.custom_op("dit4sr::joint_attention_dual", mutates_args=())
-def joint_attention_dual(
+def composed_joint_attention_dual(
     noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The second attention of a dual-attention layer: the image streams read each other."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     noise_answer, lr_answer = attend([noise.query, lr.query], [noise, lr])
     return noise_answer, lr_answer
+
+
+joint_attention = torch.library.custom_op(
+    "dit4sr::joint_attention", composed_joint_attention, mutates_args=()
+)
+joint_attention_final = torch.library.custom_op(
+    "dit4sr::joint_attention_final", composed_joint_attention_final, mutates_args=()
+)
+joint_attention_dual = torch.library.custom_op(
+    "dit4sr::joint_attention_dual", composed_joint_attention_dual, mutates_args=()
+)
 
 
 def image_heads(noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor) -> tuple[Heads, Heads]:

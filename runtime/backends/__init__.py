@@ -7,9 +7,8 @@ never visits the host.
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -137,53 +136,45 @@ class Choice:
         return [f"{fit.backend} passed over: {fit.obstacle}" for fit in self.passed_over]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A backend that could be taken."""
+
+    fit: Compatibility
+    open: Callable[[], Backend]
+    """Called only if it fits."""
+
+
+def candidates(bundle: Bundle, device: str, threads: int) -> list[Candidate]:
+    """Every backend, best first."""
+    # These imports wait, because it is this module that the backends describe themselves with.
+    from dit4sr.runtime.backends import inductor, onnxruntime, packages  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt import backend as tensorrt  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt import compatibility as plans  # noqa: PLC0415
+
+    return [
+        Candidate(plans.compatibility(bundle, device), tensorrt.TensorRt),
+        Candidate(
+            packages.compatibility(bundle, device), lambda: inductor.Inductor.of(bundle, device, threads)
+        ),
+        Candidate(onnxruntime.compatibility(device), lambda: onnxruntime.OnnxRuntime(device, threads)),
+    ]
+
+
 def choose(bundle: Bundle, name: str = AUTO, *, device: str = AUTO, threads: int = 0) -> Choice:
     """Open the best backend that this bundle and machine allow, or the one that is asked for."""
-    # The import waits, because it is this module that the backends describe themselves with.
-    from dit4sr.runtime.backends import onnxruntime  # noqa: PLC0415
-
-    candidates = [
-        compiled(bundle, "tensorrt"),
-        compiled(bundle, "inductor"),
-        onnxruntime.compatibility(device),
-    ]
-    names = [fit.backend for fit in candidates]
+    known = candidates(bundle, device, threads)
+    names = [candidate.fit.backend for candidate in known]
     if name not in {AUTO, *names}:
         raise BadInputError(f"no backend {name!r}", expected=", ".join([AUTO, *names]))
 
     passed_over = []
-    for fit in candidates:
+    for candidate in known:
+        fit = candidate.fit
         if name == AUTO and not fit.fits:
             passed_over.append(fit)
         elif name in {AUTO, fit.backend}:
             if not fit.fits:
                 raise fit.error()
-            return Choice(onnxruntime.OnnxRuntime(device=device, threads=threads), tuple(passed_over))
+            return Choice(candidate.open(), tuple(passed_over))
     raise passed_over[-1].error()
-
-
-def compiled(bundle: Bundle, backend: str) -> Compatibility:
-    """Whether a backend of compiled engines can run what the bundle holds for it."""
-    engines = [engine for engine in bundle.engines if engine.backend == backend]
-    built_for = ", ".join(sorted({engine.gpu_architecture for engine in engines}))
-    if not engines:
-        return Compatibility(
-            backend, "", "", "the bundle holds no engines for it", "build them with dit4sr-export"
-        )
-    library = {"inductor": "torch"}.get(backend, backend)
-    if importlib.util.find_spec(library) is None:
-        return Compatibility(
-            backend,
-            built_for,
-            f"no {library}",
-            f"built for {built_for}, but {library} is not installed here",
-            f"install {library}, or use backend onnxruntime",
-            is_missing=True,
-        )
-    return Compatibility(
-        backend,
-        built_for,
-        library,
-        "this version runs no compiled engines yet",
-        "use backend onnxruntime, which runs the same graphs",
-    )

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends import AUTO, Array, Compatibility
+from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.bundle import Bundle, Component, TensorSpec
-from dit4sr.runtime.errors import BadInputError, Dit4srError, IncompatibleError, OutOfMemoryError
+from dit4sr.runtime.errors import BadInputError
 
 NAME = "onnxruntime"
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}
 
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
-_SIGNS_OF_EXHAUSTION = ("failed to allocate", "bad_alloc", "bad allocation", "out of memory", "alloc_failed")
 
 
 def compatibility(device: str = AUTO) -> Compatibility:
@@ -84,7 +84,7 @@ class OnnxRuntime:
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=self._providers())
         except Exception as error:
-            raise _translated(error, f"{path} cannot be loaded") from None
+            raise translated(error, f"{path} cannot be loaded") from None
         return OnnxEngine(session, component, bundle.components[component], self)
 
     def _providers(self) -> list[Any]:
@@ -104,7 +104,7 @@ class OnnxRuntime:
                 list(shape), np.float32, self._device, 0
             )
         except Exception as error:
-            raise _translated(error, "no room for an array") from None
+            raise translated(error, "no room for an array") from None
         return _library_array(value)
 
     def upload(self, values: NDArray[Any]) -> Array:
@@ -117,7 +117,7 @@ class OnnxRuntime:
         try:
             return _library_array(onnxruntime.OrtValue.ortvalue_from_numpy(values, self._device, 0))
         except Exception as error:
-            raise _translated(error, "no room for an array") from None
+            raise translated(error, "no room for an array") from None
 
     def write(self, target: Array, values: NDArray[Any]) -> None:
         """Copy values into an array."""
@@ -189,7 +189,7 @@ class OnnxContext:
                 return dict(outputs)
             values = self._binding.get_outputs()
         except Exception as error:
-            raise _translated(error, f"component {self._engine.name} failed") from None
+            raise translated(error, f"component {self._engine.name} failed") from None
         return {name: _library_array(value) for name, value in zip(self._results, values, strict=True)}
 
 
@@ -202,12 +202,3 @@ def _library_array(value: Any) -> Array:
     kind = value.data_type().removeprefix("tensor(").removesuffix(")")
     dtype = np.dtype(_DTYPES.get({"float": "float32"}.get(kind, kind), np.float32))
     return Array(value.data_ptr(), tuple(value.shape()), dtype, value)
-
-
-def _translated(error: Exception, what: str) -> Dit4srError:
-    """The library's exceptions in the words of the exit codes."""
-    line = " ".join(str(error).split())
-    short = line if len(line) <= 300 else f"{line[:297]}..."
-    if isinstance(error, MemoryError) or any(sign in line.lower() for sign in _SIGNS_OF_EXHAUSTION):
-        return OutOfMemoryError(f"{what}: out of memory ({short})", fix="use smaller tiles")
-    return IncompatibleError(f"{what}: {short}", fix="check the bundle with dit4sr-export, or export it anew")

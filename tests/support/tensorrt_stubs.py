@@ -75,7 +75,7 @@ def _build(version: str, home: Path) -> None:
         f"tensorrt_lean_cu13_libs=={version}",
         *COMPANIONS[version],
     ):
-        _download(wheel, home)
+        download(wheel, home)
     (home / "tensorrt_bindings").rename(home / "tensorrt")
     (lean,) = (home / "tensorrt_lean_libs").glob("libnvinfer_lean.so.*")
     lean = lean.rename(home / lean.name)
@@ -93,7 +93,7 @@ def _build(version: str, home: Path) -> None:
         )
 
 
-def _download(requirement: str, home: Path) -> None:
+def download(requirement: str, home: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "-m",

@@ -1,0 +1,73 @@
+"""A component's graph as TensorRT is to read it: sizes fixed, and a form chosen for each of our operators."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from dit4sr.export.engines.tensorrt.config import Forms
+from dit4sr.export.engines.tensorrt.profiles import Profile
+from dit4sr.runtime.backends.tensorrt.compatibility import REVISIONS
+from dit4sr.runtime.bundle import TensorSpec
+
+DOMAIN = "dit4sr"
+POINTERS_TO_PLUGINS = {"plugin_namespace", "plugin_version", "aot"}
+"""Attributes by which the parser finds a kernel of ours; without them it descends into the node's body."""
+
+ATTENTIONS = {
+    "Attention",
+    "TRT_Attention",
+    *(name for name in REVISIONS if name.startswith("JointAttention")),
+}
+
+
+@dataclass(frozen=True)
+class PreparedGraph:
+    """What is given to the parser, and what is in it."""
+
+    content: bytes
+    """The graph alone; large weights stay in the file beside the original."""
+    path: Path
+    attentions: int
+    plugins: tuple[str, ...]
+    """Our kernels, with their revisions."""
+
+
+def prepared(path: Path, inputs: Sequence[TensorSpec], profile: Profile, forms: Forms) -> PreparedGraph:
+    """The bundle's graph for one profile; the file stays as it is."""
+    model = onnx.load(path, load_external_data=False)
+    _fix_sizes(model.graph, profile.fixed(tuple(inputs)))
+    ours = Counter[str]()
+    for node in model.graph.node:
+        if node.domain == DOMAIN and node.op_type in REVISIONS:
+            if forms.of(node.op_type) == "native":
+                kept = [one for one in node.attribute if one.name not in POINTERS_TO_PLUGINS]
+                del node.attribute[:]
+                node.attribute.extend(kept)
+            else:
+                ours[node.op_type] += 1
+    return PreparedGraph(
+        content=model.SerializeToString(),
+        path=path,
+        attentions=sum(node.op_type in ATTENTIONS for node in model.graph.node),
+        plugins=tuple(f"{DOMAIN}::{name}@{REVISIONS[name]}" for name in sorted(ours)),
+    )
+
+
+def _fix_sizes(graph: onnx.GraphProto, inputs: Sequence[TensorSpec]) -> None:
+    """Write sizes where names were. What was inferred from the names, the parser infers again."""
+    shapes = {spec.name: spec.shape for spec in inputs}
+    sizes: dict[str, int] = {}
+    for value in graph.input:
+        for dim, axis in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            if isinstance(axis, int) and dim.dim_param:
+                sizes[dim.dim_param] = axis
+    for value in [*graph.input, *graph.output]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in sizes:
+                dim.dim_value = sizes[dim.dim_param]
+    del graph.value_info[:]

@@ -1,0 +1,122 @@
+"""The builder's protocol over the real library. Import it only where there is a driver: see `preflight`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import tensorrt as trt
+
+from dit4sr.export.engines.tensorrt.compiler import Built, Order
+from dit4sr.export.engines.tensorrt.graph import PreparedGraph
+from dit4sr.runtime.backends.tensorrt.library import Complaints
+
+PLUGINS = {
+    "JointAttention": "dit4sr.kernels.joint_attention.plugin",
+    "DepthwiseInject": "dit4sr.kernels.depthwise_inject.plugin",
+}
+"""Modules whose import registers kernels, by the beginning of the operators' names."""
+
+
+class TensorRtCompiler:
+    """TensorRT's builder, parser and inspector."""
+
+    def __init__(self) -> None:
+        self._complaints = Complaints()
+        self._builder = trt.Builder(self._complaints)
+
+    def compile(self, order: Order, progress: Callable[[str], None]) -> Built:
+        """Parse, configure, build, inspect."""
+        register(order.graph.plugins)
+        network = self._builder.create_network(_network_flags())
+        parser = trt.OnnxParser(network, self._complaints)
+        self._parse(parser, order.graph)
+        config = self._configured(order)
+        monitor = ProgressMonitor(progress)
+        config.progress_monitor = monitor
+        plan = self._builder.build_serialized_network(network, config)
+        if plan is None:
+            raise self._complaints.about("TensorRT builds no plan")
+        cache = bytes(config.get_timing_cache().serialize())
+        return Built(plan, self._layers(plan, order), cache)
+
+    def _parse(self, parser: Any, graph: PreparedGraph) -> None:
+        # The path is where weights outside the graph are looked for.
+        if parser.parse(graph.content, str(graph.path)):
+            return
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        reasons = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
+        raise RuntimeError(f"TensorRT cannot read {graph.path}: {'; '.join(reasons)}")
+
+    def _configured(self, order: Order) -> Any:
+        config = self._builder.create_builder_config()
+        config.builder_optimization_level = order.level
+        config.max_aux_streams = 0  # a recording should be one line of launches
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph was meant
+        if order.workspace is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.workspace)
+        if order.version_compatible:
+            config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        if order.weight_stripped:
+            config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+        for _ in range(order.profiles if order.shapes else 0):
+            profile = self._builder.create_optimization_profile()
+            for name, (least, best, most) in order.shapes.items():
+                profile.set_shape(name, least, best, most)
+            config.add_optimization_profile(profile)
+        cache = config.create_timing_cache(order.timing_cache)
+        if not config.set_timing_cache(cache, False):
+            # Of another machine or version: begin a new one.
+            config.set_timing_cache(config.create_timing_cache(b""), False)
+        return config
+
+    def _layers(self, plan: Any, order: Order) -> list[dict[str, Any]]:
+        runtime = trt.Runtime(self._complaints)
+        runtime.engine_host_code_allowed = order.version_compatible
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise self._complaints.about("TensorRT rejects the plan it has built")
+        inspector = engine.create_engine_inspector()
+        text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+        layers = json.loads(text).get("Layers", [])
+        # Without details a layer is only a name.
+        return [layer if isinstance(layer, dict) else {"Name": layer} for layer in layers]
+
+
+class ProgressMonitor(trt.IProgressMonitor):  # type: ignore[misc]
+    """Passes on the phases of a build. The library calls it from threads of its own."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        trt.IProgressMonitor.__init__(self)
+        self._progress = progress
+
+    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:  # noqa: ARG002
+        """A phase begins; only the outermost are of interest."""
+        if parent_phase is None:
+            self._progress(phase_name)
+
+    def step_complete(self, phase_name: str, step: int) -> bool:  # noqa: ARG002
+        """Go on."""
+        return True
+
+    def phase_finish(self, phase_name: str) -> None:
+        """Nothing is to be said of an end."""
+
+
+def register(plugins: tuple[str, ...]) -> None:
+    """Make kernels known, which the parser needs beforehand."""
+    for prefix, module in PLUGINS.items():
+        if any(f"::{prefix}" in plugin for plugin in plugins):
+            importlib.import_module(module)
+
+
+def _network_flags() -> int:
+    """Kernels compiled ahead of time; up to 10 strong typing had to be asked for."""
+    flags = trt.NetworkDefinitionCreationFlag
+    chosen = 1 << int(flags.PREFER_AOT_PYTHON_PLUGINS)
+    if trt.__version__.startswith("10."):
+        chosen |= 1 << int(flags.STRONGLY_TYPED)
+    return chosen

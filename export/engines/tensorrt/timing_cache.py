@@ -1,0 +1,42 @@
+"""What TensorRT has learnt of its kernels' times, kept between builds. Losing it costs time, nothing else."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from dit4sr.runtime.backends.tensorrt.machine import Machine
+
+
+@dataclass(frozen=True)
+class TimingCache:
+    """One file for each version of the library on each kind of device."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, folder: Path | None, machine: Machine) -> TimingCache:
+        """In a folder, the user's cache folder by default."""
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        home = folder or Path(os.environ.get("DIT4SR_CACHE") or base / "dit4sr") / "tensorrt"
+        device = "".join(c if c.isalnum() else "-" for c in machine.device) or machine.architecture
+        return cls(home / f"{machine.tensorrt}-{device}.cache")
+
+    def read(self) -> bytes:
+        """What is there."""
+        try:
+            return self.path.read_bytes()
+        except OSError:
+            return b""
+
+    def write(self, content: bytes) -> None:
+        """Store; a full or read-only disk is no reason to stop."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, suffix=".partial", delete=False) as file:
+                file.write(content)
+            Path(file.name).replace(self.path)
+        except OSError:
+            return

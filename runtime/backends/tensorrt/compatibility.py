@@ -1,0 +1,111 @@
+"""Whether a bundle's plans run here, from the manifest and the machine, before any plan is read.
+
+TensorRT itself only answers that a plan was rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dit4sr.runtime.backends import AUTO, Compatibility
+from dit4sr.runtime.backends.tensorrt import NAME
+from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
+from dit4sr.runtime.bundle import Bundle, Engine
+
+REBUILD = f"rebuild with dit4sr-export --engine {NAME}, or use backend onnxruntime"
+
+REVISIONS = {"JointAttention": 1, "JointAttentionFinal": 1, "JointAttentionDual": 1, "DepthwiseInject": 1}
+"""Of the kernels that plans carry. A plan keeps its kernels for good, so a mended one reaches it only by
+being built anew: raise the number, and older plans are refused."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that stands in the way, and what removes it."""
+
+    what: str
+    remedy: str = REBUILD
+    is_missing: bool = False
+
+
+def compatibility(bundle: Bundle, device: str = AUTO, machine: Machine | None = None) -> Compatibility:
+    """The first obstacle, if there is any; the machine is looked at only if there are plans.
+
+    A bundle may hold plans for several architectures; those for the one that is here are looked at.
+    """
+    plans = [engine for engine in bundle.engines if engine.backend == NAME]
+    if not plans:
+        remedy = f"build them with dit4sr-export --engine {NAME}"
+        return Compatibility(NAME, "", "", "the bundle holds no engines for it", remedy)
+    machine = machine or this_machine()
+    engines = [engine for engine in plans if engine.gpu_architecture == machine.architecture] or plans
+    first = engines[0]
+    built_for = f"{first.gpu_architecture} with TensorRT {first.versions.get('tensorrt', 'of any version')}"
+    obstacle = next(_obstacles(bundle, engines, device, machine), None)
+    if obstacle is None:
+        return Compatibility(NAME, built_for, machine.words)
+    what = f"built for {built_for}, but {obstacle.what}"
+    return Compatibility(NAME, built_for, machine.words, what, obstacle.remedy, obstacle.is_missing)
+
+
+def _obstacles(
+    bundle: Bundle, engines: Sequence[Engine], device: str, machine: Machine
+) -> Iterator[Obstacle]:
+    if missing := sorted(bundle.components.keys() - {engine.component for engine in engines}):
+        yield Obstacle(f"not for {', '.join(missing)}")
+    if device == "cpu":
+        yield Obstacle("device cpu was asked for", "use backend onnxruntime, or leave --device at auto")
+    yield from _absences(machine)
+    for engine in engines:
+        yield from _mismatches(bundle, engine, machine)
+
+
+def _absences(machine: Machine) -> Iterator[Obstacle]:
+    install = "pip install 'dit4sr[tensorrt]', or use backend onnxruntime"
+    if not machine.tensorrt:
+        yield Obstacle("TensorRT is not installed here", install, is_missing=True)
+    if not machine.has_bindings:
+        yield Obstacle("cuda-bindings is not installed here", install, is_missing=True)
+    if not machine.architecture:
+        remedy = "check the driver with nvidia-smi, or use backend onnxruntime"
+        yield Obstacle("no CUDA device is here", remedy, is_missing=True)
+
+
+def _mismatches(bundle: Bundle, engine: Engine, machine: Machine) -> Iterator[Obstacle]:
+    versions, plan = engine.versions, engine.plan
+    if engine.gpu_architecture != machine.architecture:
+        yield Obstacle(f"running on {machine.architecture}")
+    if (system := versions.get("platform", machine.platform)) != machine.platform:
+        yield Obstacle(f"on {system}, and running on {machine.platform}")
+    yield from _versions(
+        versions.get("tensorrt", ""), machine, is_lenient=bool(plan and plan.is_version_compatible)
+    )
+    if numbers(machine.driver) < numbers(needed := versions.get("cuda", "")):
+        yield Obstacle(
+            f"the driver speaks CUDA {machine.driver} and {needed} is needed",
+            "update the driver, or use backend onnxruntime",
+        )
+    for plugin in engine.plugins:
+        name, _, revision = plugin.rpartition("@")
+        known = REVISIONS.get(name.rpartition("::")[2])
+        if revision != str(known):
+            yield Obstacle(f"with {name} of revision {revision}, where this version has {known or 'none'}")
+    if plan and plan.source != bundle.components[engine.component].graph.sha256:
+        yield Obstacle(f"{engine.component} was built from another graph than the bundle holds")
+
+
+def _versions(built: str, machine: Machine, *, is_lenient: bool) -> Iterator[Obstacle]:
+    """A plan runs on the version that built it; a version-compatible one on newer versions too."""
+    here = machine.tensorrt
+    if is_lenient and numbers(here) < numbers(built):
+        yield Obstacle(f"running on TensorRT {here}, which is older", f"pip install 'tensorrt>={built}'")
+    if not is_lenient and built and numbers(here) != numbers(built):
+        remedy = f"pip install tensorrt=={built}, or {REBUILD}"
+        yield Obstacle(f"running on TensorRT {here}", remedy)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers that compare."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))

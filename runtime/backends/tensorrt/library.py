@@ -1,0 +1,145 @@
+"""The protocol over the real libraries.
+
+TensorRT's Python reports most failures as ``False`` or ``None`` and the reason to a logger. Here the logger
+remembers the last error, and every answer is looked at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorrt as trt
+
+from dit4sr.runtime.backends.tensorrt.cuda import Cuda
+from dit4sr.runtime.backends.tensorrt.driver import Binding
+
+
+class Complaints(trt.ILogger):  # type: ignore[misc]
+    """A logger that remembers the last error; the rest is of no interest to who runs a plan."""
+
+    def __init__(self) -> None:
+        trt.ILogger.__init__(self)
+        self._last = ""
+
+    def log(self, severity: Any, msg: str) -> None:
+        """Called by the library, from any thread."""
+        if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
+            self._last = msg
+
+    def about(self, what: str) -> RuntimeError:
+        """An error that says what failed, and why."""
+        reason, self._last = self._last, ""
+        return RuntimeError(f"{what}: {reason}" if reason else what)
+
+    def unless(self, is_done: Any, what: str) -> None:
+        """Raise if the library answered that it failed."""
+        if not is_done:
+            raise self.about(what)
+
+
+class Library(Cuda):
+    """TensorRT on a CUDA device. Construct it only where there is one: its runtime dies without a driver."""
+
+    def __init__(self, stream: int | None = None) -> None:
+        super().__init__(stream)  # raises where there is no device, before TensorRT can crash
+        self.complaints = Complaints()
+        self.runtime = trt.Runtime(self.complaints)
+
+    def load(self, plan: Path, *, weights: Path | None, runs_own_code: bool) -> DevicePlan:
+        """Read a plan, and refit it if it has no weights."""
+        self.runtime.engine_host_code_allowed = runs_own_code
+        # Mapped, not read: the library copies what it needs, and plans have gigabytes.
+        engine = self.runtime.deserialize_cuda_engine(np.memmap(plan, np.uint8, mode="r"))
+        if engine is None:
+            raise self.complaints.about("TensorRT rejects the plan")
+        if weights is not None:
+            self._refit(engine, weights)
+        return DevicePlan(self, engine)
+
+    def _refit(self, engine: Any, graph: Path) -> None:
+        refitter = trt.Refitter(engine, self.complaints)
+        parser = trt.OnnxParserRefitter(refitter, self.complaints)
+        if not parser.refit_from_file(str(graph)):
+            reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+            raise RuntimeError(f"the plan cannot take its weights from {graph}: {'; '.join(reasons)}")
+        if missing := list(refitter.get_missing_weights()):
+            raise RuntimeError(f"{graph} lacks {len(missing)} weights of the plan, as {missing[0]}")
+        self.complaints.unless(refitter.refit_cuda_engine(), "the plan does not take its weights")
+
+
+class DevicePlan:
+    """An engine of TensorRT's. Keeps the library alive, which must outlive it."""
+
+    def __init__(self, library: Library, engine: Any) -> None:
+        self.library, self.engine = library, engine
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        self.bindings = tuple(
+            Binding(
+                name,
+                np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
+                engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+            )
+            for name in names
+        )
+
+    @property
+    def profiles(self) -> int:
+        """How many there are."""
+        return int(self.engine.num_optimization_profiles)
+
+    def execution(self, profile: int) -> DeviceExecution:
+        """A context, for good at one profile."""
+        return DeviceExecution(self, profile)
+
+
+class DeviceExecution:
+    """An execution context of TensorRT's."""
+
+    def __init__(self, plan: DevicePlan, profile: int) -> None:
+        self._plan, self._library = plan, plan.library
+        self._context = plan.engine.create_execution_context()
+        complaints = self._library.complaints
+        self._unless = complaints.unless
+        if self._context is None:
+            raise complaints.about("no room to run the plan")
+        if profile:
+            is_set = self._context.set_optimization_profile_async(profile, self._library.stream)
+            self._unless(is_set, f"profile {profile} cannot be set")
+
+    def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """Refuses what the profile does not hold."""
+        self._unless(self._context.set_input_shape(name, shape), f"{name} cannot have shape {shape}")
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """An output's shape."""
+        return tuple(self._context.get_tensor_shape(name))
+
+    def bind(self, name: str, address: int) -> None:
+        """Where a tensor is."""
+        self._unless(self._context.set_tensor_address(name, address), f"{name} cannot be at {address:#x}")
+
+    def enqueue(self, stream: int) -> None:
+        """Put a run at the end of a stream."""
+        self._unless(self._context.execute_async_v3(stream), "the plan cannot be run")
+
+    def time_layers(self, stream: int) -> dict[str, float]:
+        """Milliseconds of each layer, with the library's own profiler."""
+        profiler = Profiler()
+        self._context.profiler = profiler
+        self.enqueue(stream)
+        self._library.synchronise()
+        return dict(profiler.times)
+
+
+class Profiler(trt.IProfiler):  # type: ignore[misc]
+    """Adds up what the library reports of each layer."""
+
+    def __init__(self) -> None:
+        trt.IProfiler.__init__(self)
+        self.times: dict[str, float] = {}
+
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        """Called by the library."""
+        self.times[layer_name] = self.times.get(layer_name, 0.0) + ms

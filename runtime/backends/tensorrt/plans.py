@@ -1,0 +1,47 @@
+"""Plans as the manifest describes them: which shapes they take, and where their weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dit4sr.runtime.backends import Array
+from dit4sr.runtime.backends.packages import Package
+from dit4sr.runtime.backends.tensorrt import NAME
+from dit4sr.runtime.bundle import Bundle, PlanDetails
+
+
+class Plan(Package):
+    """One plan of a component."""
+
+    @classmethod
+    def all_of(cls, bundle: Bundle, component: str, architecture: str) -> list[Plan]:
+        """A component's plans for one GPU, those with fixed sizes first: they are the faster ones."""
+        plans = [
+            cls(engine, bundle.components[component])
+            for engine in bundle.engines
+            if (engine.backend, engine.component, engine.gpu_architecture) == (NAME, component, architecture)
+        ]
+        return sorted(plans, key=lambda plan: not plan.is_static)
+
+    @property
+    def details(self) -> PlanDetails:
+        """What the builder wrote of it."""
+        return self.record.plan or PlanDetails(source=self.component.graph.sha256)
+
+    def takes(self, inputs: Mapping[str, Array]) -> bool:
+        """Whether arrays have the shapes it was built for."""
+        if not super().takes(inputs):
+            return False
+        ranges = {span.axis: span for span in self.details.ranges}
+        return all(
+            axis not in ranges or ranges[axis].least <= size <= ranges[axis].most
+            for spec in self.inputs
+            for axis, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
+            if isinstance(axis, str)
+        )
+
+    def shapes(self) -> str:
+        """The sizes it takes, for people."""
+        fixed = {axis: str(size) for axis, size in self.sizes.items()}
+        free = {span.axis: f"{span.least} to {span.most}" for span in self.details.ranges}
+        return ", ".join(f"{axis} {size}" for axis, size in sorted({**fixed, **free}.items())) or "any"

@@ -1,0 +1,419 @@
+"""Plans from a builder that is a fake: what it is asked, what is refused, and what the manifest says."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from support.fake_tensorrt import FakeCompiler, FakeGpu, other, tools
+from support.runtime_system import CARD, SPECS, write_toy_bundle
+from support.tensorrt_bundle import FIXED, FREE, plan_bundle
+
+from dit4sr.export.engines.tensorrt import Forms, Span, TensorRtConfig, add_to, picture_spans
+from dit4sr.export.engines.tensorrt.graph import prepared
+from dit4sr.export.engines.tensorrt.preflight import preflight
+from dit4sr.export.engines.tensorrt.profiles import Profile, profiles_of
+from dit4sr.export.engines.tensorrt.report import report_of
+from dit4sr.export.engines.tensorrt.verify import vocabulary_of
+from dit4sr.runtime.bundle import (
+    MANIFEST,
+    Bundle,
+    Check,
+    Component,
+    FileRecord,
+    TensorSpec,
+    record_of,
+)
+from dit4sr.runtime.errors import (
+    AccuracyError,
+    BadInputError,
+    IncompatibleError,
+    MissingDependencyError,
+    OutOfMemoryError,
+)
+from dit4sr.runtime.tiles import Tiling
+
+# --------------------------------------------------------------------------------------------------- profiles
+
+FULL = replace(CARD, training_tile=64, vae_factor=8, text_tokens=333, default_steps=40)
+
+
+def component(*inputs: str) -> Component:
+    specs = []
+    for line in inputs:
+        name, axes = line.split(": ")
+        shape = tuple(int(axis) if axis.isdigit() else axis for axis in axes.split())
+        specs.append(TensorSpec(name, "float32", shape))
+    return Component((FileRecord("a.onnx", 1, "0" * 64),), "fp16", tuple(specs), ())
+
+
+COMPONENTS = {
+    "text_clip_l": component("token_ids: images 77"),
+    "text_t5": component("token_ids: images text"),
+    "vae_decoder": component("latent: images 16 height width"),
+    "prepare": component("condition: rows 16 height width", "timesteps: steps", "text: rows text 4096"),
+    "step": component("latent: images 16 height width", "guidance: branches", "lr_tokens: rows tokens 1536"),
+}
+
+
+def shapes(name: str, **options) -> dict[str, list]:
+    config = TensorRtConfig(**options)
+    profiles = profiles_of(FULL, name, COMPONENTS, config)
+    return {p.name: [p.shapes(spec) for spec in COMPONENTS[name].inputs] for p in profiles}
+
+
+def fixed(*sizes: int) -> tuple:
+    return (sizes, sizes, sizes)
+
+
+def test_by_default_the_network_has_one_tile_with_and_without_guidance():
+    assert shapes("step") == {
+        "512x512-2-rows": [fixed(1, 16, 64, 64), fixed(2), fixed(2, 1024, 1536)],
+        "512x512-1-row": [fixed(1, 16, 64, 64), fixed(1), fixed(1, 1024, 1536)],
+    }
+    condition, text = fixed(2, 16, 64, 64), fixed(2, 333, 4096)
+    assert shapes("prepare")["512x512-2-rows"] == [condition, ((1,), (40,), (100,)), text]
+    assert shapes("prepare", steps=10)["512x512-2-rows"] == [condition, fixed(10), text]
+
+
+def test_encoders_read_their_share_of_the_words():
+    assert shapes("text_clip_l") == {"": [fixed(1, 77)]}
+    assert shapes("text_t5") == {"": [fixed(1, 256)]}
+
+
+@pytest.mark.parametrize("tile", [64, 96])
+def test_the_vae_takes_pictures_of_any_size(tile):
+    """All that the runtime's tilings ask for, up to four times as long as wide, has a plan."""
+    options = {} if tile == FULL.training_tile else {"pictures": (picture_spans(f"{8 * tile}x{8 * tile}"),)}
+    ranges = [spans for [spans] in shapes("vae_decoder", **options).values()]
+    assert len(ranges) == 3
+    for height, width in itertools.product(range(FULL.training_tile, 5 * tile, 3), repeat=2):
+        tiling = Tiling.cover(height, width, 2 * tile, tile // 2)
+        size = (1, 16, tiling.tile_height, tiling.tile_width)
+        if max(size) <= 4 * tile:
+            assert any(np.all(np.less_equal([a, size], [size, c])) for a, _, c in ranges), size
+
+
+def test_sizes_can_be_asked_for():
+    found = shapes("step", pictures=(picture_spans("256x768"),), images=(1, 4), branches=(2,), steps=10)
+    assert found["256x768-8-rows"] == [fixed(4, 16, 32, 96), fixed(2), fixed(8, 16 * 48, 1536)]
+    assert found.keys() == {"256x768-2-rows", "256x768-8-rows"}
+    assert picture_spans("256X256:512x512:1024×768") == (Span(256, 512, 1024), Span(256, 512, 768))
+
+
+@pytest.mark.parametrize("text", ["512", "512x", "axb", "512x512:1024x1024", "9x9:8x8:7x7", "0x512", "1x2x3"])
+def test_what_is_no_profile_is_refused(text):
+    with pytest.raises(BadInputError):
+        picture_spans(text)
+
+
+def test_sizes_that_do_not_divide_are_refused():
+    with pytest.raises(BadInputError, match="expected multiples of 8"):
+        shapes("step", pictures=(picture_spans("100x512"),))
+    with pytest.raises(BadInputError, match="axis 'length' of unknown size"):
+        profiles_of(FULL, "x", {"x": component("a: length")}, TensorRtConfig())
+
+
+# ------------------------------------------------------------------------------------------------------ graph
+
+OURS = {"plugin_namespace": "dit4sr", "plugin_version": "1", "aot": 1}
+
+
+def write_graph(path, rows: int | str = "rows"):
+    """Two of our operators, with pointers to their kernels."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("DepthwiseInject", ["u", "w", "b"], ["a"], domain="dit4sr", channels=8, **OURS),
+        helper.make_node("JointAttentionDual", ["a"] * 4, ["n", "l"], domain="dit4sr", heads=1, **OURS),
+        helper.make_node("Cast", ["n"], ["x"], to=onnx.TensorProto.FLOAT16),
+        helper.make_node("Softmax", ["l"], ["y"]),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [value("u", kind, [rows, 4]), value("w", kind, [4]), value("b", kind, [4])],
+        [value("x", onnx.TensorProto.FLOAT16, [rows, 4]), value("y", kind, [rows, 4])],
+        value_info=[value("a", kind, [rows, 4])],
+    )
+    onnx.save(helper.make_model(graph), path)
+    return (TensorSpec("u", "float32", (rows, 4)), TensorSpec("w", "float32", (4,)))
+
+
+def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
+    path = tmp_path / "step.onnx"
+    inputs = write_graph(path)
+    before = path.read_bytes()
+    found = prepared(path, inputs, Profile("", {"rows": Span.at(2)}), Forms())
+    model = onnx.load_from_string(found.content)
+    assert path.read_bytes() == before
+    assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [2, 4]
+    assert [dim.dim_value for dim in model.graph.output[1].type.tensor_type.shape.dim] == [2, 4]
+    assert not model.graph.value_info
+    assert (found.attentions, found.plugins) == (1, ("dit4sr::DepthwiseInject@1",))
+    plugin, native = ({one.name for one in node.attribute} for node in model.graph.node[:2])
+    assert plugin == {"channels", *OURS}
+    assert native == {"heads"}
+
+    turned = Forms(joint_attention="plugin", depthwise_inject="native")
+    free = prepared(path, inputs, Profile("", {"rows": Span(1, 2, 4)}), turned)
+    assert (
+        onnx.load_from_string(free.content).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
+    )
+    assert free.plugins == ("dit4sr::JointAttentionDual@1",)
+
+
+# ------------------------------------------------------------------------------------------------------ build
+
+
+@pytest.fixture
+def toy(tmp_path) -> Bundle:
+    return Bundle.open(write_toy_bundle(tmp_path / "toy"))
+
+
+def with_graph(bundle: Bundle) -> Bundle:
+    """The toy in FP16, its step of our two operators."""
+    path = bundle.path / "onnx" / "step.onnx"
+    inputs = write_graph(path)
+    step = Component((record_of(path, bundle.path),), "fp16", inputs, ())
+    manifest = replace(
+        bundle.manifest,
+        model=replace(bundle.card, precision="fp16"),
+        components={**bundle.components, "step": step},
+    )
+    (bundle.path / MANIFEST).write_text(manifest.to_text())
+    return Bundle.open(bundle.path)
+
+
+def tree(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def config(tmp_path, **options) -> TensorRtConfig:
+    known = {"sizes": FIXED, "timing_cache": tmp_path / "timing", "branches": (2,)}
+    return TensorRtConfig(**{**known, **options})
+
+
+def test_the_manifest_says_what_a_plan_is_for(tmp_path):
+    lines = []
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy"))
+    add_to(bundle, config(tmp_path, components=("step",)), tools=tools(FakeGpu()), progress=lines.append)
+    bundle = Bundle.open(bundle.path)
+    bundle.verify()
+    [engine] = bundle.engines
+    assert engine.files[0].path == "engines/tensorrt-sm90/step-32x32-2-rows.plan"
+    assert (engine.gpu_architecture, engine.precision, engine.plugins) == ("sm_90", "fp32", ())
+    assert engine.versions == {
+        "tensorrt": "11.4.0.106",
+        "cuda": "13.0",
+        "driver": "13.0",
+        "platform": other().platform,
+        "device": "Fake H200",
+    }
+    assert engine.inputs[0] == TensorSpec("latent", "float32", (1, 4, 8, 8))
+    assert engine.plan.source == bundle.components["step"].graph.sha256
+    assert engine.plan.ranges == ()
+    assert lines == [
+        "step 32x32-2-rows: building for sm_90",
+        "step 32x32-2-rows: Building Engine",
+        "step 32x32-2-rows: verifying against its graph",
+    ]
+
+
+def test_options_reach_the_builder(tmp_path, toy):
+    compiler = FakeCompiler()
+    options = {"level": 5, "workspace": 1 << 20, "concurrency": 3, "version_compatible": True}
+    wanted = config(tmp_path, components=("vae_decoder",), sizes=FREE, weight_stripped=True, **options)
+    manifest = add_to(toy, wanted, tools=tools(FakeGpu(), compiler))
+    [order] = compiler.orders
+    assert (order.level, order.workspace, order.profiles) == (5, 1 << 20, 3)
+    assert order.version_compatible
+    assert order.weight_stripped
+    assert order.shapes == {"latent": ((1, 4, 4, 4), (1, 4, 8, 8), (1, 4, 32, 32))}
+    assert [(span.axis, span.most) for span in manifest.engines[0].plan.ranges] == [("h", 32), ("w", 32)]
+
+
+def test_times_are_kept_between_builds(tmp_path, toy):
+    compiler = FakeCompiler()
+    wanted = config(tmp_path, components=("step",), branches=(2, 1))
+    add_to(toy, wanted, tools=tools(FakeGpu(), compiler))
+    assert [order.timing_cache for order in compiler.orders] == [b"", b"timed "]
+    [cache] = (tmp_path / "timing").iterdir()
+    assert cache.name == "11.4.0.106-Fake-H200.cache"
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    add_to(Bundle.open(toy.path), config(tmp_path, timing_cache=blocked), tools=tools(FakeGpu()))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [("no kernel", IncompatibleError), ("out of memory", OutOfMemoryError)]
+)
+def test_a_build_that_fails_is_one_line_and_leaves_the_bundle(tmp_path, toy, error, kind):
+    before = tree(toy.path)
+    with pytest.raises(kind, match=f"prepare 32x32-2-rows: {error}"):
+        add_to(toy, config(tmp_path), tools=tools(FakeGpu(), FakeCompiler(error=error)))
+    assert tree(toy.path) == before
+
+
+def test_an_attention_that_is_not_fused_is_refused(tmp_path, toy):
+    bundle = with_graph(toy)
+    before = tree(bundle.path)
+    wanted = config(tmp_path, components=("step",), verify=False)
+    with pytest.raises(AccuracyError, match="step 2-rows: 0 of 1 attentions are fused; expected all"):
+        add_to(bundle, wanted, tools=tools(FakeGpu(), FakeCompiler(unfused=1)))
+    assert tree(bundle.path) == before
+
+    accepted = replace(wanted, allow_unfused=True)
+    report = add_to(bundle, accepted, tools=tools(FakeGpu(), FakeCompiler(unfused=1))).engines[0].plan.report
+    assert (report.layers, report.attentions, report.fused_attentions, report.casts) == (4, 1, 0, 1)
+    for form in ("native", "plugin"):
+        wanted = replace(wanted, forms=Forms(joint_attention=form))
+        [engine] = add_to(Bundle.open(bundle.path), wanted, tools=tools(FakeGpu())).engines
+        assert engine.plan.report.fused_attentions == 1
+
+
+def test_our_kernels_are_not_built_for_free_sizes(tmp_path, toy):
+    bundle = with_graph(toy)
+    wanted = config(tmp_path, components=("step",), sizes={"rows": Span(1, 2, 4)}, verify=False)
+    with pytest.raises(BadInputError, match="leak memory"):
+        add_to(bundle, wanted, tools=tools(FakeGpu()))
+    native = replace(wanted, forms=Forms(depthwise_inject="native"))
+    assert add_to(bundle, native, tools=tools(FakeGpu())).engines[0].plan.ranges
+
+
+def test_plans_are_held_against_their_graphs(tmp_path, toy):
+    checks = [
+        Check(name, line.split(":")[0], 1e-4, 2e-4)
+        for name, (_, outputs) in SPECS.items()
+        for line in outputs
+    ]
+    (toy.path / MANIFEST).write_text(replace(toy.manifest, verification=tuple(checks)).to_text())
+    bundle, before = Bundle.open(toy.path), tree(toy.path)
+    with pytest.raises(
+        AccuracyError, match=r"prepare: lr_tokens of the plan is off by 1.0e-03; expected at most 2.0e-04"
+    ):
+        add_to(bundle, config(tmp_path), tools=tools(FakeGpu(), FakeCompiler(gain=1.001)))
+    with pytest.raises(AccuracyError, match="off by nan"):
+        add_to(bundle, config(tmp_path), tools=tools(FakeGpu(), FakeCompiler(gain=float("nan"))))
+    assert tree(bundle.path) == before
+    built = add_to(bundle, config(tmp_path), tools=tools(FakeGpu(), FakeCompiler(gain=1.0001)))
+    found = [check for engine in built.engines for check in engine.verification]
+    assert {(check.component, check.output) for check in found} == {(c.component, c.output) for c in checks}
+    assert all(5e-5 < check.error < 2e-4 for check in found)
+
+
+@pytest.mark.parametrize("sizes", [FIXED, FREE], ids=["fixed", "free"])
+def test_the_slowest_layers_are_named(tmp_path, toy, sizes):
+    wanted = config(tmp_path, components=("vae_encoder",), sizes=sizes, time_layers=True)
+    report = add_to(toy, wanted, tools=tools(FakeGpu())).engines[0].plan.report
+    assert [(layer.name, layer.milliseconds) for layer in report.slowest][:2] == [
+        ("layer 11", 11.0),
+        ("layer 10", 10.0),
+    ]
+    assert len(report.slowest) == 10
+
+
+def test_building_anew_replaces_what_was_there(tmp_path):
+    bundle = plan_bundle(tmp_path / "bundle", FakeGpu())
+    assert len(bundle.engines) == 6
+    add_to(bundle, config(tmp_path, components=("step",)), tools=tools(FakeGpu()))
+    after = Bundle.open(bundle.path)
+    after.verify()
+    assert [engine.component for engine in after.engines].count("step") == 1
+    assert len(after.engines) == 5
+
+
+# -------------------------------------------------------------------------------------------------- preflight
+
+REFUSALS = {
+    "no library": ({"tensorrt": ""}, {}, MissingDependencyError, "TensorRT is not installed"),
+    "no bindings": ({"has_bindings": False}, {}, MissingDependencyError, "cuda-bindings is not installed"),
+    "too old": ({"tensorrt": "10.12.0.36"}, {}, IncompatibleError, "expected 10.13 to 11"),
+    "too new": ({"tensorrt": "12.0.0.1"}, {}, IncompatibleError, "expected 10.13 to 11"),
+    "no device": ({"architecture": ""}, {}, MissingDependencyError, "plans are built where they run"),
+    "other device": ({}, {"architecture": 80}, IncompatibleError, "builds for sm_90; expected sm_80"),
+    "unknown component": ({}, {"components": ("tea",)}, BadInputError, "no component 'tea'"),
+    "level": ({}, {"level": 6}, BadInputError, "builder level 6; expected 0 to 5"),
+    "rows": ({}, {"branches": (0,)}, BadInputError, "without rows"),
+    "form": ({}, {"forms": Forms(depthwise_inject="woven")}, BadInputError, "form 'woven'"),
+    "FP32 plugin": (
+        {},
+        {"forms": Forms(joint_attention="plugin")},
+        BadInputError,
+        "attention as plugin in fp32",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_cannot_succeed_is_refused_first(toy, kind):
+    machine, options, error, message = REFUSALS[kind]
+    with pytest.raises(error, match=message):
+        preflight(toy, TensorRtConfig(**options), other(**machine))
+    preflight(toy, TensorRtConfig(architecture=90), other())
+
+
+def test_libraries_that_do_not_go_together_are_refused(toy, monkeypatch):
+    old = other(tensorrt="11.1.0.106")
+    monkeypatch.setattr(np, "__version__", "2.4.6")
+    with pytest.raises(
+        IncompatibleError, match=r"does not understand NumPy 2\.4\.6; pip install 'numpy<2.4'"
+    ):
+        preflight(toy, TensorRtConfig(), old)
+    preflight(toy, TensorRtConfig(forms=Forms("native", "native")), old)
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda _: None)
+        with pytest.raises(MissingDependencyError, match="need triton; pip install triton, or build with"):
+            preflight(toy, TensorRtConfig(), other())
+        preflight(toy, TensorRtConfig(forms=Forms("native", "native")), other())
+    fp8 = replace(toy, manifest=replace(toy.manifest, model=replace(toy.card, precision="fp8")))
+    with pytest.raises(IncompatibleError, match="sm_86 has no FP8; expected sm_89"):
+        preflight(fp8, TensorRtConfig(), other(architecture="sm_86"))
+    preflight(fp8, TensorRtConfig(), other(architecture="sm_120"))
+
+
+def test_a_disk_that_is_too_small_is_told_beforehand(tmp_path, toy, monkeypatch):
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(BadInputError, match=r"10 bytes free .*for these plans"):
+        add_to(toy, config(tmp_path), tools=tools(FakeGpu()))
+    add_to(toy, config(tmp_path, weight_stripped=True), tools=tools(FakeGpu()))
+
+
+# ----------------------------------------------------------------------------------------------------- report
+
+
+def test_layers_are_counted_in_the_words_of_both_versions():
+    fp8 = {"Name": "x", "Dimensions": [2], "Format": "Row major linear", "DataType": "FP8"}
+    old_fp8 = {"Name": "x", "Dimensions": [2], "Format/Datatype": "Row major linear FP8 format"}
+    half = {"Name": "x", "Dimensions": [2], "DataType": "Half"}
+    layers = [
+        {"Name": "a", "LayerType": "gemm", "TacticName": "sm90_xmma_gemm_e4m3", "Inputs": [fp8, fp8]},
+        {"Name": "b", "LayerType": "gemm", "TacticName": "sm90_xmma_gemm_e4m3", "Inputs": [half, fp8]},
+        {"Name": "c", "LayerType": "gemm", "TacticName": "xmma_gemm", "Inputs": [old_fp8, old_fp8]},
+        {"Name": "d", "LayerType": "kgen", "TacticName": "__myl_Add", "Inputs": [fp8, fp8]},
+        {"Name": "/blocks.0/attn_myl0_3", "LayerType": "kgen", "TacticName": "_gemm_mha_v2_0x3f"},
+        {"Name": "node_JointAttention_1", "LayerType": "PluginV3", "Metadata": ""},
+        {"Name": "node_JointAttention_2", "LayerType": "kgen", "TacticName": "__myl_Softmax"},
+        {"Name": "e", "LayerType": "Cast"},
+        {"Name": "Reformatting CopyNode for Input Tensor 0", "LayerType": "Reformat"},
+        {"Name": "Reformatting CopyNode of no type"},
+    ]
+    report = report_of(layers, attentions=3)
+    assert (report.layers, report.attentions, report.fused_attentions) == (10, 3, 2)
+    assert (report.fp8_products, report.casts, report.reformats) == (2, 1, 2)
+
+
+def test_words_are_asked_within_the_vocabulary(tmp_path):
+    path = tmp_path / "text.onnx"
+    tokens = helper.make_tensor_value_info("tokens", onnx.TensorProto.INT64, [1, 3])
+    table = onnx.numpy_helper.from_array(np.zeros((12, 4), np.float32), "table")
+    out = helper.make_tensor_value_info("text", onnx.TensorProto.FLOAT, [1, 3, 4])
+    node = helper.make_node("Gather", ["table", "tokens"], ["text"])
+    onnx.save(helper.make_model(helper.make_graph([node], "g", [tokens], [out], [table])), path)
+    assert vocabulary_of(path, (TensorSpec("tokens", "int64", (1, 3)),)) == 12
+    assert vocabulary_of(path, (TensorSpec("latent", "float32", (1, 3)),)) == 0

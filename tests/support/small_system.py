@@ -1,0 +1,71 @@
+"""The smallest system that restores a photo: two layers of DiT4SR, a convolution for each half of the VAE."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from support.networks import smallest_config
+from torch import Tensor, nn
+
+from dit4sr.export.architecture import Part
+from dit4sr.export.dit4sr import VAE_FACTOR, Dit4sr
+from dit4sr.export.models.config import Flavour
+from dit4sr.export.models.layout import read_tensors
+from dit4sr.export.systems import System, random_prompts
+from dit4sr.export.weights import RandomWeights
+from dit4sr.runtime.bundle import TensorSpec
+
+CHANNELS, SEED = 16, 5
+
+
+class Shrink(nn.Module):
+    """Picture to moments, every patch by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2 * CHANNELS, VAE_FACTOR, stride=VAE_FACTOR)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.conv(image)
+
+
+class Grow(nn.Module):
+    """Latent to picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(CHANNELS, 3 * VAE_FACTOR**2, 1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(latent), VAE_FACTOR).tanh()
+
+
+def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> System:
+    """Weights by seed; compiles in seconds where diffusers' VAE takes minutes."""
+    config = smallest_config(flavour)
+    image = ("images", 3, "pixel_height", "pixel_width")
+    latent = ("images", CHANNELS, "height", "width")
+    with torch.device("meta"):
+        halves = [
+            ("vae_encoder", Shrink(), TensorSpec("image", "float32", image), "moments"),
+            ("vae_decoder", Grow(), TensorSpec("latent", "float32", latent), "image"),
+        ]
+    surroundings = []
+    for name, module, given, made in halves:
+        shapes = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+        surroundings.append(
+            Part(
+                name,
+                module.eval().requires_grad_(False),
+                (given,),
+                (made,),
+                {key: key for key in shapes},
+                RandomWeights(shapes, seed),
+            )
+        )
+    return System(
+        Dit4sr(config, RandomWeights(read_tensors(config), seed), "random"),
+        tuple(surroundings),
+        {"random weights": f"seed {seed}"},
+        random_prompts(seed, config, tokens=333),
+    )
