@@ -1,0 +1,99 @@
+"""The published architecture: every product between its Q/DQ pair, counted from the graph, and memory.
+
+How many products there are follows from the layers alone, so the model in the box shows that the count holds;
+the published depth and size take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dit4sr.calibrate.formats import FP8
+from dit4sr.calibrate.placement import Treatment, quantise_products, quantised_products
+from dit4sr.calibrate.products import find_products
+from dit4sr.calibrate.variants import load_graph
+from dit4sr.calibrate.watching import STEP
+from dit4sr.export.dit4sr import Dit4sr
+from dit4sr.export.exporter import ExportConfig, export_bundle
+from dit4sr.export.models.config import TransformerConfig
+from dit4sr.export.models.layout import read_tensors
+from dit4sr.export.systems import full_size_system
+from dit4sr.export.tiny.recipe import TRANSFORMER
+from dit4sr.export.weights import RandomWeights
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundled import tiny_bundle
+
+MOST_MEMORY = 20e9
+
+
+def products_of(config: TransformerConfig) -> int:
+    """Three streams of two projections and two MLPs; the last block's text is only read."""
+    layers = range(config.num_layers)
+    dual = sum(config.is_dual(layer) for layer in layers)
+    return 10 * (config.num_layers - 1) + 7 + 4 * dual
+
+
+def counted_pairs(bundle: Bundle) -> int:
+    """Products that a graph shows between Q/DQ pairs once all are treated, with scales of no account."""
+    model = load_graph(bundle, STEP)
+    scale = np.float32(0.5)
+    quantise_products(model, {name: Treatment(FP8, 0.5, scale) for name in find_products(model)})
+    return len(quantised_products(model))
+
+
+def test_every_product_of_the_model_in_the_box_can_be_claimed():
+    assert counted_pairs(Bundle.open(tiny_bundle())) == products_of(TRANSFORMER)
+
+
+@pytest.mark.slow
+def test_every_product_of_the_published_depth_can_be_claimed(tmp_path: Path):
+    config = TransformerConfig(
+        num_attention_heads=1,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        pos_embed_max_size=12,
+        sample_size=16,
+    )
+    network = Dit4sr(config, RandomWeights(read_tensors(config), 0), "random")
+    options = ExportConfig(tmp_path / "narrow", verify=False, components=(STEP,))
+    export_bundle(network, [], options)
+    assert counted_pairs(Bundle.open(tmp_path / "narrow")) == products_of(TransformerConfig()) == 289
+
+
+@pytest.mark.slow
+def test_two_steps_calibrate_within_twenty_gigabytes(tmp_path: Path):
+    system = full_size_system(0)
+    options = ExportConfig(
+        tmp_path / "fp16", verify=False, checkpoint=system.checkpoint, prompts=system.prompts
+    )
+    export_bundle(system.architecture, system.surroundings, options)
+    photo = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos" / "noise.png")
+    # Random weights make no picture to be true to.
+    limits = ["--min-psnr", "0", "--max-psnr-drop", "99", "--no-sensitivity", "--steps", "2"]
+    arguments = [
+        tmp_path / "fp16",
+        "--images",
+        tmp_path / "photos",
+        "-o",
+        tmp_path / "fp8",
+        *limits,
+        "--json",
+    ]
+    program = "import sys; from dit4sr.calibrate.cli import main; main()"
+    printed = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    report = json.loads(printed.stdout)
+    assert report["claimed"] == len(report["decisions"]) == products_of(TransformerConfig())
+    assert report["after"]["all"] < 0.55 * report["before"]["all"]
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MOST_MEMORY
