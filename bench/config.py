@@ -1,0 +1,82 @@
+"""What to measure, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from dit4sr.bench.stopwatch import StopRule
+from dit4sr.bench.subject import Specimen
+from dit4sr.runtime import Settings
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.errors import BadInputError, MissingDependencyError
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """One run of the bench."""
+
+    bundle: Path
+    specimens: tuple[Specimen, ...]
+    """Pictures; the first is timed."""
+    is_cropped: bool = False
+    """Whether the timed picture is cut to what makes one tile."""
+    settings: Settings = field(default_factory=Settings)
+    backend: str = "auto"
+    device: str = "auto"
+    threads: int = 0
+    rule: StopRule = field(default_factory=StopRule)
+    cold_runs: int = 3
+    baselines: tuple[str, ...] = ()
+    checkpoint: Path | None = None
+    """What the bundle was made of, for the cold start in torch."""
+    reference: Path | None = None
+    ablations: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
+    batches: tuple[int, ...] = ()
+    has_roofline: bool = True
+    metrics: tuple[str, ...] = ()
+    command: str = "dit4sr-bench"
+
+    def timed_specimen(self) -> Specimen:
+        """The first picture, or the middle of it that makes one tile."""
+        first = self.specimens[0]
+        if not self.is_cropped:
+            return first
+        tile = self.settings.resolved(Bundle.open(self.bundle).card).tile
+        assert tile is not None
+        side = round(tile / self.settings.scale)
+        return first.fitted(side, side)
+
+    def check(self) -> None:
+        """Refuse before minutes of measuring what could only fail after them."""
+        if self.metrics and find_spec("pyiqa") is None:
+            raise MissingDependencyError(
+                "not installed: pyiqa, which --iqa asks for", fix="pip install pyiqa, or leave out --iqa"
+            )
+        if self.checkpoint is not None and not (self.checkpoint / "transformer").is_dir():
+            raise BadInputError(
+                f"no checkpoint at {self.checkpoint}", expected="a folder with transformer/ and vae/"
+            )
+        if self.reference is not None:
+            Bundle.open(self.reference)
+
+
+def default_baselines() -> tuple[str, ...]:
+    """Eager torch, where it is installed."""
+    return ("eager",) if _has_exporter() else ()
+
+
+def default_checkpoint(bundle: Path) -> Path | None:
+    """The trained weights in the box, if the bundle is the one in the box."""
+    if not _has_exporter() or bundle != tiny_bundle():
+        return None
+    from dit4sr.export.tiny import CHECKPOINT  # noqa: PLC0415  (only where there is an exporter)
+
+    return CHECKPOINT if CHECKPOINT.is_dir() else None
+
+
+def _has_exporter() -> bool:
+    return all(find_spec(name) is not None for name in ("torch", "diffusers", "onnx_ir", "safetensors"))

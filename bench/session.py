@@ -1,0 +1,139 @@
+"""One run of the bench: what is measured, and in which order.
+
+Cold starts come first, then warm pictures, steps against the baselines, the roofline, accuracy, and what else
+was asked for. The machine's limits are measured between all of these.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dit4sr.bench.ablations import Ablations
+from dit4sr.bench.accuracy import accuracies
+from dit4sr.bench.config import BenchConfig
+from dit4sr.bench.graph_cost import Cost, total
+from dit4sr.bench.hardware import environment
+from dit4sr.bench.latency import SETTLE, Latency
+from dit4sr.bench.limits import gauge_for
+from dit4sr.bench.neighbours import Neighbours
+from dit4sr.bench.notebook import Notebook
+from dit4sr.bench.record import SCHEMA_VERSION, Record, Subjected
+from dit4sr.bench.roofline import roofline, step_costs, step_seconds
+from dit4sr.bench.stopwatch import Clock, clock_for
+from dit4sr.bench.subject import Subject
+from dit4sr.bench.torch_start import TorchStart
+from dit4sr.runtime.images import Picture
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The record, and pictures to show beside it."""
+
+    record: Record
+    pictures: tuple[tuple[str, Picture], ...]
+
+
+def run_session(config: BenchConfig, progress: Callable[[str], None] = lambda _: None) -> Findings:
+    """Measure everything that the configuration asks for."""
+    neighbours, made = Neighbours(), datetime.now(timezone.utc)
+    config.check()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Subject(
+            config.bundle,
+            config.timed_specimen(),
+            config.settings,
+            backend=config.backend,
+            device=config.device,
+            threads=config.threads,
+        ) as subject,
+    ):
+        folder, device, notebook = Path(scratch), subject.backend.device, Notebook()
+        clock = clock_for(device)
+        gauge = gauge_for(device, subject.bundle.card.precision, threads=config.threads)
+        latency = Latency(config, subject, clock, notebook, progress)
+        torch_start = TorchStart(config, subject, folder, notebook.notes)
+        list(latency.swept())  # sizes that no network could take are refused now, not at the end
+
+        latency.cold_starts(folder, torch_start.contenders())
+        notebook.accuracy += torch_start.compared_pictures()
+        gauge.look()
+        latency.warm_pictures()
+        gauge.look()
+        latency.steps(folder)
+        gauge.look()
+        progress("roofline")
+        costs = step_costs(subject, notebook.notes)
+        wants_times = bool(costs) and config.has_roofline
+        seconds = step_seconds(subject, notebook.notes) if wants_times else {}
+        gauge.look()
+        progress("accuracy")
+        notebook.accuracy += accuracies(
+            subject, config.specimens, config.reference, config.metrics, notebook.notes
+        )
+        progress("what else was asked for")
+        ablations = Ablations(subject, config.rule, clock, SETTLE).run(config.ablations)
+        sweep = latency.sweep()
+        gauge.look()
+
+        record = Record(
+            schema=SCHEMA_VERSION,
+            made=made.isoformat(timespec="seconds"),
+            command=config.command,
+            environment=environment(gauge.limits, device, neighbours.cores()),
+            subject=_subjected(subject, clock, costs),
+            series=tuple(notebook.series),
+            comparisons=tuple(notebook.comparisons),
+            groups=roofline(costs, gauge.limits, seconds) if wants_times else (),
+            accuracy=tuple(notebook.accuracy),
+            ablations=tuple(ablations),
+            sweep=tuple(sweep),
+            peak_bytes=notebook.peaks,
+            notes=(*notebook.notes, *subject.upscaler.reasons),
+        )
+        return Findings(record, _pictures(subject))
+
+
+def _subjected(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> Subjected:
+    """What was measured, in words and numbers."""
+    workload, card = subject.workload(), subject.bundle.card
+    known = subject.settings.resolved(card)
+    height, width = subject.specimen.picture.shape[:2]
+    final = subject.upscaler.geometry(width, height, subject.settings).final
+    assert known.guidance is not None
+    return Subjected(
+        bundle=subject.bundle.path.name,
+        digest=subject.upscaler.digest,
+        name=card.name,
+        weights=card.weights,
+        precision=card.precision,
+        backend=subject.upscaler.backend,
+        clock=clock.name,
+        threads=subject.threads,
+        picture=(final[1], final[0]),
+        latent=(workload.height, workload.width),
+        steps=workload.steps,
+        tiles=subject.tiles,
+        guidance=float(known.guidance),
+        rows=workload.rows,
+        text_rows=workload.text,
+        flops_per_picture=float(total(costs).flops * workload.steps * subject.tiles) if costs else None,
+    )
+
+
+def _pictures(subject: Subject) -> tuple[tuple[str, Picture], ...]:
+    """Before, after and the truth, at one size."""
+    restored = subject.restore()
+    size = (restored.shape[1], restored.shape[0])
+    low = np.asarray(Image.fromarray(subject.specimen.picture).resize(size, Image.Resampling.BICUBIC))
+    shown = [("given, enlarged", low), ("restored", restored)]
+    if subject.specimen.truth is not None:
+        shown.append(("truth", subject.specimen.truth))
+    return tuple(shown)

@@ -1,0 +1,109 @@
+"""``python -m dit4sr.bench.showcase DEMO``: the sample photographs beside what was made of them.
+
+Reads ``DEMO/restored`` and ``DEMO/records.jsonl``, which dit4sr-upscale wrote; draws one picture for each
+photograph (input, bicubic, restored, truth) and prints a table.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dit4sr.bench.quality import psnr, ssim
+from dit4sr.runtime.bundled import Sample, sample_photographs
+from dit4sr.runtime.command import run_command
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.images import Picture
+from dit4sr.runtime.table import format_table
+
+CAPTION = 28
+"""Height of the line above a picture."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One photograph in all its states, at the size of the truth."""
+
+    name: str
+    photo: Picture
+    bicubic: Picture
+    restored: Picture
+    truth: Picture
+    seconds: float
+
+    def row(self) -> list[str]:
+        """Its line of the table."""
+        scores = [
+            f"{metric(picture, self.truth):.{digits}f}"
+            for metric, digits in ((psnr, 2), (ssim, 3))
+            for picture in (self.bicubic, self.restored)
+        ]
+        return [self.name, *scores, f"{self.seconds:.1f} s"]
+
+    def drawn(self) -> Image.Image:
+        """Side by side, with captions."""
+        shown = {
+            "input": self.photo,
+            f"bicubic, {psnr(self.bicubic, self.truth):.1f} dB": self.bicubic,
+            f"dit4sr, {psnr(self.restored, self.truth):.1f} dB": self.restored,
+            "truth": self.truth,
+        }
+        height, width = self.truth.shape[:2]
+        canvas = Image.new("RGB", (width * len(shown), height + CAPTION), "white")
+        pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=18)
+        for place, (caption, picture) in enumerate(shown.items()):
+            canvas.paste(Image.fromarray(picture), (place * width, CAPTION))
+            pen.text((place * width + 8, 3), caption, fill="black", font=font)
+        return canvas
+
+
+def exhibits(demo: Path) -> list[Exhibit]:
+    """The samples, and what the demonstration made of them."""
+    seconds = _seconds(demo / "records.jsonl")
+    return [
+        _exhibit(sample, demo / "restored" / f"{sample.name}.png", seconds) for sample in sample_photographs()
+    ]
+
+
+def _exhibit(sample: Sample, restored: Path, seconds: dict[str, float]) -> Exhibit:
+    truth = Image.open(sample.truth).convert("RGB")
+    photo = Image.open(sample.photo).convert("RGB")
+    return Exhibit(
+        sample.name,
+        np.asarray(photo.resize(truth.size, Image.Resampling.NEAREST)),
+        np.asarray(photo.resize(truth.size, Image.Resampling.BICUBIC)),
+        np.asarray(Image.open(restored).convert("RGB")),
+        np.asarray(truth),
+        seconds.get(sample.name, float("nan")),
+    )
+
+
+def _seconds(records: Path) -> dict[str, float]:
+    """The last time that each photograph took, by its name."""
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    return {Path(line["input"]).stem: sum(line["seconds"].values()) for line in lines if "seconds" in line}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("demo", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def command(demo: Path) -> None:
+    """Draw the sample photographs beside what DEMO/restored holds."""
+    try:
+        shown = exhibits(demo)
+    except OSError as error:
+        raise BadInputError(f"{error.filename} cannot be read ({error.strerror})", fix="make demo") from None
+    for exhibit in shown:
+        exhibit.drawn().save(demo / f"{exhibit.name}.png")
+    header = ["", "PSNR bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
+    click.echo(format_table(header, [exhibit.row() for exhibit in shown]))
+    click.echo(f"side by side: {', '.join(str(demo / f'{exhibit.name}.png') for exhibit in shown)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(command))
