@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format clean
+.PHONY: help setup demo test test-slow test-gpu lint format records tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -14,17 +15,16 @@ help:  ## list the commands
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,text,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,text,train,bench,dev]'
 	@touch $(READY)
 
 setup: $(READY)  ## make the virtual environment (.venv)
 
-demo: $(READY)  ## see the toolkit at work
-	$(BIN)/dit4sr-export --describe
-	$(BIN)/dit4sr-export --output demo/bundle --force
-	$(BIN)/dit4sr-export --inspect demo/bundle
-	@echo
-	@echo "The picture demo needs dit4sr-tiny, the trained model that is not in this repository yet."
+demo: $(READY)  ## restore three photographs with the built-in model: pictures and a table in demo/
+	$(BIN)/dit4sr-export --precision fp16 --output demo/bundle --force
+	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --model demo/bundle --overwrite --json demo/records.jsonl
+	$(BIN)/python -m dit4sr.bench.showcase demo
+	$(BIN)/dit4sr-bench demo/bundle --baseline none --cold 1 --runs 3 --min-time 1 --html demo/bench.html --force
 
 test: lint  ## lint, types, contracts and the whole test suite
 	$(BIN)/pytest -q -n 2
@@ -44,6 +44,18 @@ lint: $(READY)  ## ruff, mypy --strict and the import contracts
 format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+records: $(READY)  ## measure anew what the tables say: on a quiet machine, about ten minutes
+	$(BIN)/dit4sr-export --precision fp32 --output demo/bundle-fp32 --force
+	$(BIN)/dit4sr-bench --reference demo/bundle-fp32 --baseline eager,plain \
+	  --json bench/results/tiny-fp16-cpu.json --html demo/tiny-fp16-cpu.html --force
+	$(BIN)/dit4sr-bench demo/bundle-fp32 --checkpoint export/tiny/checkpoint --baseline eager,compile,plain \
+	  --ablate folds,prepare,inject,attention,graph \
+	  --json bench/results/tiny-fp32-cpu.json --html demo/tiny-fp32-cpu.html --force
+	$(MAKE) tables
+
+tables: $(READY)  ## write README's tables anew from the records in bench/results/
+	$(BIN)/python -m dit4sr.bench.tables README.md docs/bench.md
 
 clean:  ## remove everything that was made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

@@ -40,7 +40,13 @@ def read_seed(text: str) -> int:
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT.")
 @click.option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".')
-@click.option("-m", "--model", type=click.Path(path_type=Path), metavar="BUNDLE", help="Folder of a bundle.")
+@click.option(
+    "-m",
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="Folder of a bundle; the built-in dit4sr-tiny by default.",
+)
 @click.option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by.")
 @click.option("--recursive", is_flag=True, help="Search folders within folders.")
 @click.option("--steps", type=int, help="Evaluations of the network; the bundle's by default.")
@@ -81,7 +87,7 @@ def read_seed(text: str) -> int:
 @click.option(
     "--threads", type=click.IntRange(0, 1024), default=0, help="Of one operator; 0 is one per core."
 )
-@click.option("--low-memory", is_flag=True, help="Hold one component at a time.")
+@click.option("--low-memory", "--low-vram", is_flag=True, help="Hold one component at a time.")
 @click.option("--max-pixels", type=click.IntRange(1), default=8192 * 8192, show_default=True)
 @click.option("--suffix", default="", help="Put before the ending of every output.")
 @click.option("-x", "--ext", "ending", type=click.Choice(ENDINGS), default="auto", show_default=True)
@@ -118,13 +124,13 @@ def command(
         raise click.UsageError("no INPUT; name pictures or a folder")
     if output is None:
         raise click.UsageError("no --output; name a folder, or a file for one picture")
-    if model is None:
-        raise click.UsageError("no --model; name the folder of a bundle (dit4sr-export writes one)")
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 
+    from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
     from dit4sr.runtime.inputs import plan_items  # noqa: PLC0415
 
+    model = model or tiny_bundle()
     items = plan_items(
         inputs,
         output,
@@ -193,7 +199,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     )
 
 
-def _open(model: Path, options: dict[str, Any]) -> Upscaler:
+def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
     from dit4sr.runtime.upscaler import Upscaler  # noqa: PLC0415
 
     return Upscaler(
@@ -201,7 +207,8 @@ def _open(model: Path, options: dict[str, Any]) -> Upscaler:
         backend=options["backend"],
         device=options["device"],
         threads=options["threads"],
-        keep_components=not options["low_memory"],
+        # One photo needs each component once.
+        keep_components=photos > 1 and not options["low_memory"],
     )
 
 
@@ -222,7 +229,7 @@ def _run(
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = ProgressLine(sys.stderr, len(items)) if progress == "auto" and sys.stderr.isatty() else None
     finished, failed = 0, 0
-    with _open(model, options) as upscaler, _json_stream(json_file) as stream:
+    with _open(model, options, photos=len(items)) as upscaler, _json_stream(json_file) as stream:
         job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None)
         if line:
             job = Job(upscaler, items, config, job.ledger, line.update)
@@ -279,7 +286,7 @@ def _show_plan(model: Path, items: Sequence[Item], config: JobConfig, options: d
     from dit4sr.runtime.table import format_table  # noqa: PLC0415
 
     rows, refusals = [], []
-    with _open(model, options) as upscaler:
+    with _open(model, options, photos=1) as upscaler:
         for item in items:
             if item.source is None:
                 raise BadInputError("standard input can be read only once", fix="leave out --dry-run")

@@ -4,3 +4,8 @@ It exists so that every claim about accuracy is made on restored photographs ins
 ``python -m dit4sr.export.tiny OUTPUT``, draws the data, trains the VAE and the transformer, and writes the
 checkpoint. The same seed gives the same training.
 """
+
+from pathlib import Path
+
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+"""The trained weights, in FP16."""

@@ -20,7 +20,7 @@ from dit4sr.runtime.command import run_command
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch, on the CPU.")
 @click.option(
-    "--steps", type=click.IntRange(1), default=4, show_default=True, help="Default of the checkpoint."
+    "--steps", type=click.IntRange(1), default=2, show_default=True, help="Default of the checkpoint."
 )
 @click.option("--guidance", type=click.FloatRange(1), default=1.0, show_default=True, help="Likewise.")
 @click.option("--evaluate", is_flag=True, help="Print how it does on the held-out photographs.")

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from dit4sr.export.models.config import TransformerConfig
 from dit4sr.export.models.transformer import Transformer
 from dit4sr.export.tiny.latents import Pairs, Scale
-from dit4sr.export.tiny.recipe import PROMPT_TOKENS, TRANSFORMER, Phase, Recipe
+from dit4sr.export.tiny.recipe import PROMPT_TOKENS, SPREAD, TRANSFORMER, Phase, Recipe
 from dit4sr.export.tiny.training import Say, Training
 from dit4sr.runtime.positions import centred_start
 from dit4sr.runtime.schedule import TRAINING_STEPS
 
 SCHEDULE_SHIFT = 3.0
+FIRST_LENGTH = 0.1
+"""How long a latent's unit is among a token's numbers before training; positions are eight long."""
 
 
 class Restorer(nn.Module):
@@ -37,18 +39,50 @@ class Restorer(nn.Module):
 
 
 def new_restorer(seed: int) -> Restorer:
-    """The network before training: gates shut, the LR stream projected like the noise stream."""
+    """The network before training, which already hands its noisy latent through.
+
+    The velocity holds all of the noise that came in, and letting it pass is most of what an ordinary
+    beginning has to learn. Here the gates are shut, and patches leave by the directions they enter by,
+    which no position uses. What the last norm divides by is nearly the positions' length, and the same for
+    every token. The LR stream is projected like the noise stream, and tokens look for those that are like
+    them.
+    """
     torch.manual_seed(seed)
     restorer = Restorer()
+    transformer = restorer.transformer
     with torch.no_grad():
-        for name, parameter in restorer.transformer.named_parameters():
+        for name, parameter in transformer.named_parameters():
             if parameter.ndim >= 2 and "control_conv" not in name:
                 nn.init.xavier_uniform_(parameter.flatten(1))
-            if name.startswith("proj_out.") or ("norm" in name and ".linear." in name):
+            if ("norm" in name and ".linear." in name) or name in {"pos_embed.proj.bias", "proj_out.bias"}:
                 parameter.zero_()
             if name.endswith(("to_q_control.weight", "to_k_control.weight", "to_v_control.weight")):
                 nn.init.eye_(parameter)
+        parameters = dict(transformer.named_parameters())
+        for name, parameter in parameters.items():
+            if ".attn.to_k." in name:
+                parameter.copy_(parameters[name.replace("to_k", "to_q")])
+        hand_through(transformer)
     return restorer
+
+
+def hand_through(transformer: Transformer) -> None:
+    """Make the last projection undo the first."""
+    embedding, leaving = transformer.pos_embed, transformer.proj_out
+    entrance = FIRST_LENGTH * free_directions(embedding.pos_embed[0], leaving.out_features)
+    # Patches enter channel by channel and leave place by place.
+    channels, side = embedding.proj.in_channels, transformer.config.patch_size
+    embedding.proj.weight.copy_(entrance.unflatten(1, (channels, side, side)))
+    spread = embedding.pos_embed.std(dim=-1, unbiased=False).mean()
+    by_place = entrance.unflatten(1, (channels, side, side)).permute(0, 2, 3, 1).flatten(1)
+    leaving.weight.copy_(by_place.T * spread / FIRST_LENGTH**2)
+
+
+def free_directions(positions: Tensor, count: int) -> Tensor:
+    """``[D, count]`` orthonormal directions, those that positions and the token's mean use least."""
+    used = torch.cat([positions, torch.ones_like(positions)])
+    least_used_first: Tensor = torch.linalg.eigh(used.T @ used).eigenvectors
+    return least_used_first[:, :count].contiguous()
 
 
 def train_flow(
@@ -56,17 +90,18 @@ def train_flow(
 ) -> Restorer:
     """All iterations that are still to do; the average of the weights is what comes back."""
     restorer = new_restorer(seed).to(device)
-    total = sum(phase.iterations for phase in recipe.flow)
-    training = Training("flow", restorer, recipe.flow_schedule, [total], folder=folder, seed=seed)
-    phases = [phase for phase in recipe.flow for _ in range(phase.iterations)][training.done :]
+    cycles = [sum(phase.iterations for phase in cycle) for cycle in recipe.flow]
+    training = Training("flow", restorer, recipe.flow_schedule, cycles, folder=folder, seed=seed)
+    phases = [phase for cycle in recipe.flow for phase in cycle for _ in range(phase.iterations)]
     by_pixels = {phase.pixels: each for phase, each in zip(recipe.pairs, pairs, strict=True)}
 
     def loss(phase: Phase) -> Tensor:
         drawn = draw(by_pixels[phase.pixels], phase.batch, scale, device, training.generator)
-        weighed = phase.weighs_picture
-        return flow_loss(restorer, *drawn, recipe, training.generator, weighs_picture=weighed)
+        return flow_loss(restorer, *drawn, recipe, training.generator)
 
-    training.run(phases, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
+    training.run(
+        phases[training.done :], loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every
+    )
     average = training.average.network
     assert isinstance(average, Restorer)
     return average
@@ -82,18 +117,13 @@ def draw(
 
 
 def flow_loss(
-    restorer: Restorer,
-    clean: Tensor,
-    degraded: Tensor,
-    recipe: Recipe,
-    generator: torch.Generator,
-    *,
-    weighs_picture: bool = False,
+    restorer: Restorer, clean: Tensor, degraded: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
-    """The mean squared error of the velocity, or of the clean latent that it leads to.
+    """The mean squared error of the clean latent that the velocity leads to, as DiT4SR's authors weigh it.
 
-    A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
-    then keeps away from is its blur, noise and blocks, and nothing else.
+    That is the square of the noise level times the velocity's error, and few steps profit. A share of the
+    samples has the other prompt and is asked for the degraded picture itself: what guidance then keeps away
+    from is its blur, noise and blocks, and nothing else.
     """
     rows, device = len(clean), clean.device
     prompt = (torch.rand(rows, generator=generator, device=device) >= recipe.degraded_share).long()
@@ -104,7 +134,7 @@ def flow_loss(
     with torch.autocast(device.type, torch.bfloat16), random_place(restorer.transformer, clean, generator):
         velocity = restorer((1 - amount) * goal + amount * noise, degraded, prompt, level)
     error = velocity.float() - (noise - goal)
-    loss: Tensor = (amount * error if weighs_picture else error).square().mean()
+    loss: Tensor = (amount * error / SPREAD).square().mean()
     return loss
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dit4sr.export.tiny.autoencoder import as_image
 from dit4sr.export.tiny.crops import made_ahead, pair_batch
-from dit4sr.export.tiny.recipe import CHANNELS, Phase, Recipe
+from dit4sr.export.tiny.recipe import CHANNELS, SPREAD, Phase, Recipe
 from dit4sr.export.tiny.training import Say
 
 STAGE = 2
@@ -20,7 +20,7 @@ STAGE = 2
 
 @dataclass(frozen=True)
 class Scale:
-    """What brings latents to mean zero and spread one: ``shift_factor`` and ``scaling_factor``."""
+    """What brings latents to mean zero and their spread: ``shift_factor`` and ``scaling_factor``."""
 
     shift: float
     scaling: float
@@ -29,7 +29,7 @@ class Scale:
     def of(cls, latents: Tensor) -> Scale:
         """Measured on latents of good pictures."""
         values = latents.float()
-        return cls(shift=float(values.mean()), scaling=float(1 / values.std()))
+        return cls(shift=float(values.mean()), scaling=float(SPREAD / values.std()))
 
     def apply(self, latents: Tensor) -> Tensor:
         """To the scale the transformer works at."""

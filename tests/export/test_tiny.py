@@ -213,7 +213,7 @@ def test_the_checkpoint_is_strict_and_whole(trained):
     assert model.config.flavour is Flavour.OWN
     system = checkpoint_system(folder)
     card = system.architecture.card("fp16")
-    assert (card.name, card.default_steps, card.training_tile, card.text_tokens) == ("dit4sr-tiny", 4, 32, 8)
+    assert (card.name, card.default_steps, card.training_tile, card.text_tokens) == ("dit4sr-tiny", 2, 32, 8)
     assert card.weights == "trained"
     assert [part.name for part in system.surroundings] == ["vae_encoder", "vae_decoder"]
     assert set(system.prompts) == {"positive", "negative"}

@@ -1,0 +1,95 @@
+"""What comes in the box: whole, small, made from the checkpoint beside it, and better than bicubic."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dit4sr.bench.quality import psnr, ssim
+from dit4sr.export.tiny import CHECKPOINT
+from dit4sr.export.tiny.held_out import sample_pairs
+from dit4sr.runtime import Upscaler, bundled
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files import sha256_of
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return Bundle.open(bundled.tiny_bundle())
+
+
+def test_the_bundle_is_whole_and_made_from_the_checkpoint(bundle):
+    bundle.verify()
+    assert bundle.card.name == "dit4sr-tiny"
+    assert bundle.manifest.verification
+    hashes = bundle.manifest.provenance.checkpoint
+    assert hashes == {
+        "diffusion_pytorch_model.safetensors": sha256_of(
+            CHECKPOINT / "transformer" / "diffusion_pytorch_model.safetensors"
+        ),
+        "vae/diffusion_pytorch_model.safetensors": sha256_of(
+            CHECKPOINT / "vae" / "diffusion_pytorch_model.safetensors"
+        ),
+    }
+
+
+def test_the_box_is_small():
+    files = [file for folder in (CHECKPOINT, bundled.tiny_bundle()) for file in folder.rglob("*")]
+    assert sum(file.stat().st_size for file in files) < 30e6
+
+
+def test_the_photographs_are_those_of_the_training_s_tests():
+    samples = {sample.name: sample for sample in bundled.sample_photographs()}
+    assert samples.keys() == {pair.name for pair in sample_pairs()}
+    for pair in sample_pairs():
+        sample = samples[pair.name]
+        np.testing.assert_array_equal(np.asarray(Image.open(sample.photo)), pair.photo)
+        np.testing.assert_array_equal(np.asarray(Image.open(sample.truth)), pair.truth)
+
+
+def test_it_restores_better_than_bicubic(bundle):
+    """In structure every photograph, in the squared error all of them together."""
+    gains = []
+    with Upscaler(bundle, threads=1, use_cache=False) as upscaler:
+        for sample in bundled.sample_photographs():
+            photo, truth = Image.open(sample.photo), np.asarray(Image.open(sample.truth))
+            restored = upscaler.upscale(np.asarray(photo), seed=0).picture
+            bicubic = np.asarray(photo.resize(truth.shape[1::-1], Image.Resampling.BICUBIC))
+            assert ssim(restored, truth) > ssim(bicubic, truth), sample.name
+            gains.append(psnr(restored, truth) - psnr(bicubic, truth))
+    assert np.mean(gains) > 0
+
+
+def test_a_photo_is_restored_at_once_and_without_much(tmp_path):
+    """The command alone, with no bundle named: under half a gigabyte, and no PyTorch."""
+    program = (
+        "import sys; from dit4sr.runtime.cli import main; sys.argv[0] = 'dit4sr-upscale'\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'torch', 'onnx', 'diffusers', 'transformers'} & set(sys.modules)\n"
+        # The peak that resource reports may be that of the process which forked this one.
+        "status = open('/proc/self/status').read()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) * 1024)"
+    )
+    photo = next(s.photo for s in bundled.sample_photographs() if s.name == "astronaut")
+    output = tmp_path / "out.png"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(photo), "-o", str(output)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Image.open(output).size == (512, 512)
+    assert int(done.stdout) < 500e6
+
+
+def test_an_installation_without_the_model_says_so(monkeypatch):
+    monkeypatch.setattr(bundled, "HOME", Path("/nowhere"))
+    with pytest.raises(BadInputError, match="name a bundle with --model"):
+        bundled.tiny_bundle()
