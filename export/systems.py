@@ -103,27 +103,6 @@ def full_size_system(seed: int, flavour: Flavour = Flavour.COPIED, *, text_encod
     return random_system(seed, TransformerConfig(flavour=flavour), SD35_VAE, text)
 
 
-def small_system(seed: int = 0, flavour: Flavour = Flavour.OWN) -> System:
-    """A system of a few megabytes with every kind of layer, until a trained one is in the box."""
-    config = TransformerConfig(
-        num_layers=4,
-        num_attention_heads=2,
-        joint_attention_dim=96,
-        pooled_projection_dim=80,
-        pos_embed_max_size=96,
-        sample_size=32,
-        dual_attention_layers=(0, 1),
-        flavour=flavour,
-    )
-    small_vae = {
-        **SD35_VAE,
-        "block_out_channels": (8, 16, 16, 16),
-        "norm_num_groups": 4,
-        "layers_per_block": 1,
-    }
-    return random_system(seed, config, small_vae)
-
-
 def random_prompts(seed: int, config: TransformerConfig, tokens: int = 8) -> dict[str, Prompt]:
     """Context rows for a positive and a negative prompt, where there is no text encoder to make them."""
     noise = np.random.default_rng(seed)

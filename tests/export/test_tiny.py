@@ -106,7 +106,7 @@ def losses(folder) -> list[float]:
 
 def test_the_same_seed_gives_the_same_training(tmp_path):
     recipe = replace(
-        TRIAL, vae=(Phase(15, 2, 32), Phase(10, 1, 64)), flow=(Phase(20, 2, 128), Phase(5, 1, 256))
+        TRIAL, vae=(Phase(15, 2, 32), Phase(10, 1, 64)), flow=((Phase(20, 2, 128), Phase(5, 1, 256)),)
     )
     for name, seed in (("first", 3), ("again", 3), ("other", 4)):
         train(recipe, tmp_path / name, seed=seed, device="cpu", say=quiet)
