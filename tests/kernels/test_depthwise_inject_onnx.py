@@ -86,4 +86,4 @@ def test_onnx_runtime_equals_the_reference(grid, dtype, seed):
     if dtype == torch.float32:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     else:
-        assert error(found, expected) <= allowed_error(dtype)
+        assert error(found, expected) <= allowed_error(tensors)

@@ -109,7 +109,7 @@ def test_in_half_precision_it_errs_no_more_than_twice_eager_torch(name, case):
     found = run((name, case["copied"], torch.float16, "plugin"), tensors)
     expected = truth(name, tensors)
     assert found.dtype == np.float16
-    assert error(found, expected) <= allowed_error(name, torch.float16)
+    assert error(found, expected) <= allowed_error(name, tensors)
 
 
 def test_a_model_holds_one_flavour():

@@ -37,7 +37,7 @@ def test_interpreted_it_errs_no_more_than_twice_eager_torch(interpreted, name, c
     tensors = inputs(name, **case, dtype=dtype, strided=strided)
     found = launched(interpreted, name, tensors)
     assert found.dtype is dtype
-    assert error(found, truth(name, tensors)) <= allowed_error(name, dtype)
+    assert error(found, truth(name, tensors)) <= allowed_error(name, tensors)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)

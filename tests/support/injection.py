@@ -26,8 +26,14 @@ def error(found, expected):
     return np.abs(torch.as_tensor(found).double().numpy() - expected).max()
 
 
+def allowed_error(tensors):
+    """Twice what eager torch errs on the same tensors, or usually errs in their type if that is more."""
+    here = error(operator.depthwise_inject(*tensors), truth(*tensors))
+    return 2 * max(here, usual_error(tensors[0].dtype))
+
+
 @functools.cache
-def allowed_error(dtype):
-    """Twice what eager torch errs in that type, over enough values that luck is out of the question."""
+def usual_error(dtype):
+    """What eager torch errs over enough values that luck is out of the question."""
     tensors = inputs(2, 32, 32, 64, dtype=dtype)
-    return 2 * error(operator.depthwise_inject(*tensors), truth(*tensors))
+    return error(operator.depthwise_inject(*tensors), truth(*tensors))
