@@ -25,14 +25,12 @@ from dit4sr.export.engines import Progress, add_engines
 from dit4sr.export.engines.mixed import MixedModule
 from dit4sr.export.engines.packaging import compile_package, write_weights
 from dit4sr.export.verify import (
-    ALLOWANCE,
     DTYPES,
     Allowance,
     Arrays,
     Runner,
     compared_part,
     seeded_inputs,
-    torch_runner,
     torch_runners,
     weight_of,
 )
@@ -46,8 +44,6 @@ if TYPE_CHECKING:
 
 PICTURE_AXES = {"pixel_height", "pixel_width", "height", "width"}
 STEP_AXES = {"steps"}
-FP32_ALLOWANCE = Allowance(0.01, "a hundredth of what torch errs in half")
-"""The compiler sums in an order of its own: in FP32 that is all there is to see. TF32 would not pass."""
 
 
 @dataclass(frozen=True)
@@ -178,14 +174,10 @@ class _Workshop:
         return [torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self._part.inputs]
 
     def _checked(self, path: Path, constants: dict[str, torch.Tensor], sizes: Sizes) -> tuple[Check, ...]:
-        """Against torch, as the exporter checks its graphs, but for FP32."""
+        """Against torch, as the exporter checks its graphs."""
         part, precision = self._part, self._card.precision
-        truth, plain = torch_runners(part, precision)
-        if precision == "fp32":
-            plain = partial(torch_runner, part, torch.float16)
-        allowance = FP32_ALLOWANCE if precision == "fp32" else ALLOWANCE
-        runners = [truth, plain, lambda: self._runner(path, constants)]
-        return tuple(compared_part(part, seeded_inputs(part, sizes), runners, allowance))
+        runners = [*torch_runners(part, precision), lambda: self._runner(path, constants)]
+        return tuple(compared_part(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
 
     def _runner(self, path: Path, constants: dict[str, torch.Tensor]) -> Runner:
         runner = torch._inductor.aoti_load_package(str(path))

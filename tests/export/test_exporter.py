@@ -53,17 +53,17 @@ def test_every_system_runs_and_agrees_with_torch(exported, flavour, variant, pre
     """Sizes, rows and guidance that the trace never saw, by the exporter's own yardstick."""
     bundle, network = exported(flavour, variant, precision), architecture(flavour, variant)
     assert {check.component for check in bundle.manifest.verification} == {"prepare", "step", "loop"}
-    card = network.card(precision)
+    card, allowance = network.card(precision), verify.Allowance.at(precision)
     for part in network.parts():
         run = verify.graph_runner(bundle.component_file(part.name))
         truth = verify.torch_runner(part, torch.float64)
-        plain = verify.torch_runner(part, verify.DTYPES[precision])
+        plain = verify.torch_runner(part, allowance.yardstick)
         for latent, images, branches in itertools.product([(8, 8), (4, 12), (12, 6)], (1, 3), (1, 2)):
             sizes = example_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
             feeds = verify.seeded_inputs(part, sizes)
             answers = zip(part.outputs, truth(feeds), plain(feeds), run(feeds), strict=True)
             for output, *answer in answers:
-                verify.compared(part.name, output, *answer)
+                verify.compared(part.name, output, *answer, allowance=allowance)
 
 
 @pytest.mark.parametrize("flavour", Flavour)
@@ -232,14 +232,14 @@ def test_folds_of_a_checkpoint_in_half_are_not_rounded_to_half(tmp_path):
     config = ExportConfig(tmp_path / "b", precision="fp32", components=("step",))
     checks = export_bundle(half, [], config).verification
     assert checks
-    assert all(check.error <= check.allowed < 1e-5 for check in checks)
+    assert all(check.error <= min(check.allowed, 1e-5) for check in checks)
 
 
 def test_verification_notices_what_is_not_finite_or_constant():
-    exact = np.linspace(0, 1, 9)
+    exact, allowance = np.linspace(0, 1, 9), verify.Allowance.at("fp16")
     for found, said in ((np.full(9, np.nan), "not finite"), (np.zeros(9), "constant"), (exact + 1, "off by")):
         with pytest.raises(AccuracyError, match=said):
-            verify.compared("step", "velocity", exact, exact + 1e-3, found)
+            verify.compared("step", "velocity", exact, exact + 1e-3, found, allowance=allowance)
 
 
 def _origins(bundle: Bundle, name: str) -> dict[str, list[str]]:
