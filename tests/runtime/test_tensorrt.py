@@ -16,7 +16,7 @@ from support.tensorrt_bundle import plan_bundle
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends import choose
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.compatibility import compatibility
+from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS, compatibility
 from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.backends.tensorrt.seats import Seats
 from dit4sr.runtime.bundle import Bundle
@@ -195,11 +195,11 @@ MISMATCHES = {
     "driver": ({}, {"driver": "12.8"}, r"the driver speaks CUDA 12\.8 and 13\.0 is needed; update"),
     "platform": ({}, {"platform": "win32-AMD64"}, "running on win32-AMD64"),
     "older kernel": (
-        {"plugins": ("dit4sr::DepthwiseInject@0",)},
+        {"plugins": ("dit4sr::DepthwiseInject@01d0",)},
         {},
-        "of revision 0, where this version has 1",
+        f"of digest 01d0, where this version has {DIGESTS['DepthwiseInject']}",
     ),
-    "unknown kernel": ({"plugins": ("dit4sr::Sieve@1",)}, {}, "Sieve of revision 1, .* has none"),
+    "unknown kernel": ({"plugins": ("dit4sr::Sieve@1",)}, {}, "Sieve of digest 1, .* has none"),
 }
 
 

@@ -11,7 +11,7 @@ import onnx
 
 from dit4sr.export.engines.tensorrt.config import Forms
 from dit4sr.export.engines.tensorrt.profiles import Profile
-from dit4sr.runtime.backends.tensorrt.compatibility import REVISIONS
+from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundle import TensorSpec
 
 DOMAIN = "dit4sr"
@@ -21,7 +21,7 @@ POINTERS_TO_PLUGINS = {"plugin_namespace", "plugin_version", "aot"}
 ATTENTIONS = {
     "Attention",
     "TRT_Attention",
-    *(name for name in REVISIONS if name.startswith("JointAttention")),
+    *(name for name in DIGESTS if name.startswith("JointAttention")),
 }
 
 
@@ -34,7 +34,7 @@ class PreparedGraph:
     path: Path
     attentions: int
     plugins: tuple[str, ...]
-    """Our kernels, with their revisions."""
+    """Our kernels, with their digests."""
 
 
 def prepared(path: Path, inputs: Sequence[TensorSpec], profile: Profile, forms: Forms) -> PreparedGraph:
@@ -43,7 +43,7 @@ def prepared(path: Path, inputs: Sequence[TensorSpec], profile: Profile, forms: 
     _fix_sizes(model.graph, profile.fixed(tuple(inputs)))
     ours = Counter[str]()
     for node in model.graph.node:
-        if node.domain == DOMAIN and node.op_type in REVISIONS:
+        if node.domain == DOMAIN and node.op_type in DIGESTS:
             if forms.of(node.op_type) == "native":
                 kept = [one for one in node.attribute if one.name not in POINTERS_TO_PLUGINS]
                 del node.attribute[:]
@@ -54,7 +54,7 @@ def prepared(path: Path, inputs: Sequence[TensorSpec], profile: Profile, forms: 
         content=model.SerializeToString(),
         path=path,
         attentions=sum(node.op_type in ATTENTIONS for node in model.graph.node),
-        plugins=tuple(f"{DOMAIN}::{name}@{REVISIONS[name]}" for name in sorted(ours)),
+        plugins=tuple(f"{DOMAIN}::{name}@{DIGESTS[name]}" for name in sorted(ours)),
     )
 
 

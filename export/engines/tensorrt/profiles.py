@@ -86,18 +86,35 @@ class Profile:
 
 
 def picture_spans(text: str) -> tuple[Span, Span]:
-    """Height and width of ``512x512``, or of a range as ``256x256:512x512:1024x1024``."""
-    sizes = text.lower().replace("×", "x").split(":")
+    """Height and width of ``512x512``, or of a range as ``256:512x768:1024``; one number is a square.
+
+    Of two sizes the larger is also the best: ``512:512x512`` is one size.
+    """
     try:
-        pairs = [tuple(int(side) for side in size.split("x")) for size in sizes]
-        (heights, widths) = zip(*pairs, strict=True)
-        if len(pairs) == 1:
-            return Span.at(heights[0]), Span.at(widths[0])
-        return Span(*heights), Span(*widths)
-    except (ValueError, TypeError):
-        raise BadInputError(
-            f"profile {text!r}", expected="HxW, or least:best:largest as 256x256:512x512:1024x1024"
-        ) from None
+        sizes = [_sides(size) for size in text.lower().replace("×", "x").split(":")]
+    except ValueError:
+        sizes = []
+    match sizes:
+        case [only]:
+            sizes = [only, only, only]
+        case [least, best]:
+            sizes = [least, best, best]
+        case [_, _, _]:
+            pass
+        case _:
+            raise BadInputError(
+                f"profile {text!r}", expected="HxW, or least:best:largest as 256x256:512x512:1024x1024"
+            )
+    heights, widths = zip(*sizes, strict=True)
+    return Span(*heights), Span(*widths)
+
+
+def _sides(size: str) -> tuple[int, int]:
+    """A height and a width; one number is both."""
+    sides = [int(side) for side in size.split("x")]
+    if len(sides) > 2:
+        raise ValueError(size)
+    return sides[0], sides[-1]
 
 
 def profiles_of(

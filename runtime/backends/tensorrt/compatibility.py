@@ -16,9 +16,15 @@ from dit4sr.runtime.bundle import Bundle, Engine
 
 REBUILD = f"rebuild with dit4sr-export --engine {NAME}, or use backend onnxruntime"
 
-REVISIONS = {"JointAttention": 1, "JointAttentionFinal": 1, "JointAttentionDual": 1, "DepthwiseInject": 1}
-"""Of the kernels that plans carry. A plan keeps its kernels for good, so a mended one reaches it only by
-being built anew: raise the number, and older plans are refused."""
+_ATTENTION = "38009ae2"
+DIGESTS = {
+    "JointAttention": _ATTENTION,
+    "JointAttentionFinal": _ATTENTION,
+    "JointAttentionDual": _ATTENTION,
+    "DepthwiseInject": "d676864a",
+}
+"""Of the code of the kernels that plans carry, which a test holds them against. A plan keeps its kernels for
+good, so a mended one reaches it only by being built anew, and older plans are refused."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,10 @@ def _mismatches(bundle: Bundle, engine: Engine, machine: Machine) -> Iterator[Ob
             "update the driver, or use backend onnxruntime",
         )
     for plugin in engine.plugins:
-        name, _, revision = plugin.rpartition("@")
-        known = REVISIONS.get(name.rpartition("::")[2])
-        if revision != str(known):
-            yield Obstacle(f"with {name} of revision {revision}, where this version has {known or 'none'}")
+        name, _, digest = plugin.rpartition("@")
+        known = DIGESTS.get(name.rpartition("::")[2], "none")
+        if digest != known:
+            yield Obstacle(f"with {name} of digest {digest}, where this version has {known}")
     if plan and plan.source != bundle.components[engine.component].graph.sha256:
         yield Obstacle(f"{engine.component} was built from another graph than the bundle holds")
 

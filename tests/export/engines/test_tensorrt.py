@@ -19,6 +19,7 @@ from dit4sr.export.engines.tensorrt.preflight import preflight
 from dit4sr.export.engines.tensorrt.profiles import Profile, profiles_of
 from dit4sr.export.engines.tensorrt.report import report_of
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
+from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundle import (
     MANIFEST,
     Bundle,
@@ -103,9 +104,11 @@ def test_sizes_can_be_asked_for():
     assert found["256x768-8-rows"] == [fixed(4, 16, 32, 96), fixed(2), fixed(8, 16 * 48, 1536)]
     assert found.keys() == {"256x768-2-rows", "256x768-8-rows"}
     assert picture_spans("256X256:512x512:1024×768") == (Span(256, 512, 1024), Span(256, 512, 768))
+    assert picture_spans("512x512:1024x768") == (Span(512, 1024, 1024), Span(512, 768, 768))
+    assert picture_spans("512:512x512") == picture_spans("512") == (Span.at(512), Span.at(512))
 
 
-@pytest.mark.parametrize("text", ["512", "512x", "axb", "512x512:1024x1024", "9x9:8x8:7x7", "0x512", "1x2x3"])
+@pytest.mark.parametrize("text", ["", "512x", "axb", "9x9:8x8:7x7", "0x512", "1x2x3", "1:2:3:4"])
 def test_what_is_no_profile_is_refused(text):
     with pytest.raises(BadInputError):
         picture_spans(text)
@@ -154,7 +157,10 @@ def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
     assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [2, 4]
     assert [dim.dim_value for dim in model.graph.output[1].type.tensor_type.shape.dim] == [2, 4]
     assert not model.graph.value_info
-    assert (found.attentions, found.plugins) == (1, ("dit4sr::DepthwiseInject@1",))
+    assert (found.attentions, found.plugins) == (
+        1,
+        (f"dit4sr::DepthwiseInject@{DIGESTS['DepthwiseInject']}",),
+    )
     plugin, native = ({one.name for one in node.attribute} for node in model.graph.node[:2])
     assert plugin == {"channels", *OURS}
     assert native == {"heads"}
@@ -164,7 +170,7 @@ def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
     assert (
         onnx.load_from_string(free.content).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
     )
-    assert free.plugins == ("dit4sr::JointAttentionDual@1",)
+    assert free.plugins == (f"dit4sr::JointAttentionDual@{DIGESTS['JointAttentionDual']}",)
 
 
 # ------------------------------------------------------------------------------------------------------ build

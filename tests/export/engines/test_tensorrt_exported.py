@@ -15,7 +15,7 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, install, other, tools
 from dit4sr.export.cli import command
 from dit4sr.export.engines.tensorrt.graph import DOMAIN
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.tensorrt.compatibility import REVISIONS
+from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundle import MANIFEST, Bundle, Check
 from dit4sr.runtime.command import run_command
 
@@ -91,7 +91,7 @@ def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stri
         if engine.component == "step":
             report = engine.plan.report
             assert (report.attentions, report.fused_attentions) == (3, 3)
-            assert engine.plugins == ("dit4sr::DepthwiseInject@1",)
+            assert engine.plugins == (f"dit4sr::DepthwiseInject@{DIGESTS['DepthwiseInject']}",)
 
     for size, options in PHOTOS.values():
         ours, theirs = (
@@ -102,10 +102,10 @@ def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stri
     assert gpu.launches > 0
 
 
-def test_every_operator_of_ours_has_a_revision(unrounded):
+def test_every_operator_of_ours_has_a_digest(unrounded):
     """One without would be built, and never be found to be outdated."""
     model = onnx.load(unrounded.path / "onnx" / "step.onnx", load_external_data=False)
-    assert {node.op_type for node in model.graph.node if node.domain == DOMAIN} == REVISIONS.keys()
+    assert {node.op_type for node in model.graph.node if node.domain == DOMAIN} == DIGESTS.keys()
 
 
 @pytest.mark.usefixtures("gpu")
