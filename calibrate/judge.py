@@ -63,7 +63,8 @@ class Judge:
             velocities.append(results["velocity"].copy())
 
         outcomes = []
-        backend, keep = WatchedRuntime({STEP: see}, self._threads), can_stay_open(bundle)
+        keep = can_stay_open(bundle)
+        backend = WatchedRuntime({STEP: see}, self._threads, frugal=not keep)
         with Upscaler(bundle, backend=backend, keep_components=keep) as upscaler:
             for case in self._cases:
                 velocities.clear()

@@ -34,8 +34,8 @@ def can_stay_open(bundle: Bundle) -> bool:
 class WatchedRuntime(OnnxRuntime):
     """ONNX Runtime, with a watcher for the results of some components."""
 
-    def __init__(self, watchers: Mapping[str, Watch], threads: int = 0) -> None:
-        super().__init__(threads=threads)
+    def __init__(self, watchers: Mapping[str, Watch], threads: int = 0, *, frugal: bool = False) -> None:
+        super().__init__(threads=threads, frugal=frugal)
         self._watchers = watchers
 
     def open(self, bundle: Bundle, component: str) -> Engine:  # type: ignore[override]

@@ -87,7 +87,7 @@ def read_seed(text: str) -> int:
 @click.option(
     "--threads", type=click.IntRange(0, 1024), default=0, help="Of one operator; 0 is one per core."
 )
-@click.option("--low-memory", "--low-vram", is_flag=True, help="Hold one component at a time.")
+@click.option("--low-memory", "--low-vram", is_flag=True, help="Hold one component, and few wide weights.")
 @click.option("--max-pixels", type=click.IntRange(1), default=8192 * 8192, show_default=True)
 @click.option("--suffix", default="", help="Put before the ending of every output.")
 @click.option("-x", "--ext", "ending", type=click.Choice(ENDINGS), default="auto", show_default=True)
@@ -209,6 +209,7 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
         threads=options["threads"],
         # One photo needs each component once.
         keep_components=photos > 1 and not options["low_memory"],
+        frugal=options["low_memory"],
     )
 
 

@@ -103,18 +103,20 @@ class Upscaler:
         device: str = AUTO,
         threads: int = 0,
         keep_components: bool = True,
+        frugal: bool = False,
         cache: Path | None = None,
         use_cache: bool = True,
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
         ``backend`` is a name, or a backend that is open already. ``keep_components=False`` drops each when it
-        is done, which fits the largest instead of all into memory. ``cache`` is the folder for prompt
+        is done, which fits the largest instead of all into memory. ``frugal`` leaves quantised weights in the
+        bits they are stored in, where the backend can; steps are slower. ``cache`` is the folder for prompt
         embeddings, the user's cache folder by default.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         choice = (
-            choose(self.bundle, backend, device=device, threads=threads)
+            choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
             if isinstance(backend, str)
             else Choice(backend)
         )

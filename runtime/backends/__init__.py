@@ -145,7 +145,7 @@ class Candidate:
     """Called only if it fits."""
 
 
-def candidates(bundle: Bundle, device: str, threads: int) -> list[Candidate]:
+def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = False) -> list[Candidate]:
     """Every backend, best first."""
     # These imports wait, because it is this module that the backends describe themselves with.
     from dit4sr.runtime.backends import inductor, onnxruntime, packages  # noqa: PLC0415
@@ -157,13 +157,18 @@ def candidates(bundle: Bundle, device: str, threads: int) -> list[Candidate]:
         Candidate(
             packages.compatibility(bundle, device), lambda: inductor.Inductor.of(bundle, device, threads)
         ),
-        Candidate(onnxruntime.compatibility(device), lambda: onnxruntime.OnnxRuntime(device, threads)),
+        Candidate(
+            onnxruntime.compatibility(device),
+            lambda: onnxruntime.OnnxRuntime(device, threads, frugal=frugal),
+        ),
     ]
 
 
-def choose(bundle: Bundle, name: str = AUTO, *, device: str = AUTO, threads: int = 0) -> Choice:
+def choose(
+    bundle: Bundle, name: str = AUTO, *, device: str = AUTO, threads: int = 0, frugal: bool = False
+) -> Choice:
     """Open the best backend that this bundle and machine allow, or the one that is asked for."""
-    known = candidates(bundle, device, threads)
+    known = candidates(bundle, device, threads, frugal=frugal)
     names = [candidate.fit.backend for candidate in known]
     if name not in {AUTO, *names}:
         raise BadInputError(f"no backend {name!r}", expected=", ".join([AUTO, *names]))

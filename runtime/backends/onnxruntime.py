@@ -57,10 +57,14 @@ class OnnxRuntime:
 
     name = NAME
 
-    def __init__(self, device: str = AUTO, threads: int = 0) -> None:
-        """``threads`` are those of one operator; 0 leaves it to the library, one per physical core."""
+    def __init__(self, device: str = AUTO, threads: int = 0, *, frugal: bool = False) -> None:
+        """``threads`` are those of one operator; 0 leaves it to the library, one per physical core.
+
+        ``frugal`` leaves quantised weights in their bits, to be widened anew in every run; the library would
+        widen them all when it loads them, to four bytes each on a CPU.
+        """
         self._device = device if device != AUTO else CUDA if _has_cuda() else CPU
-        self._threads = threads
+        self._threads, self._frugal = threads, frugal
 
     @property
     def device(self) -> str:
@@ -82,7 +86,12 @@ class OnnxRuntime:
         # Idle threads that spin would take the cores from the threads of another picture.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=self._providers())
+            session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=self._providers(),
+                disabled_optimizers=["ConstantFolding"] if self._frugal else [],
+            )
         except Exception as error:
             raise translated(error, f"{path} cannot be loaded") from None
         return OnnxEngine(session, component, bundle.components[component], self)

@@ -129,27 +129,46 @@ def test_smoothing_brings_channels_together():
     assert np.isfinite(smoothing(np.zeros(64, np.float32), [weight])).all()
 
 
-def test_the_runtime_keeps_the_pairs(half_bundle, statistics, recipe, tmp_path):
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """What the runtime makes of a bundle's `step`, and the graph that ONNX Runtime is left with."""
+    file, plain = tmp_path / "optimised.onnx", onnxruntime.SessionOptions
+
+    def telling():
+        options = plain()
+        options.optimized_model_filepath = str(file)
+        return options
+
+    def open_step(bundle, **options):
+        monkeypatch.setattr(onnxruntime, "SessionOptions", telling)
+        return OnnxRuntime(threads=1, **options).open(bundle, STEP), ir.load(file)
+
+    return open_step
+
+
+def test_the_runtime_keeps_the_pairs(half_bundle, statistics, recipe, tmp_path, opened):
     """Without its session option, E4M3 products fail to load and rounding may be optimised away."""
     candidates = Candidates(half_bundle, treated(half_bundle, statistics, recipe), tmp_path / "out")
     with candidates.complete(frozenset()) as bundle:
-        engine = OnnxRuntime(threads=1).open(bundle, STEP)
+        engine, optimised = opened(bundle)
         inputs = engine.session.get_inputs()
         assert {value.name for value in inputs} >= {"latent", "modulation"}
         chosen = engine.session.get_session_options()
         assert chosen.get_session_config_entry("session.disable_quant_qdq") == "1"
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-        options.log_severity_level = 3
-        onnxruntime.InferenceSession(
-            str(bundle.component_file(STEP)), options, providers=["CPUExecutionProvider"]
-        )
-    optimised = ir.load(tmp_path / "optimised.onnx")
     kinds = [node.op_type for node in optimised.graph.all_nodes()]
     read = {str(product.activation.name) for product in find_products(load_graph(half_bundle, STEP)).values()}
     assert kinds.count("QuantizeLinear") == len(read)
     assert kinds.count("DequantizeLinear") >= len(read)
+
+
+def test_a_frugal_runtime_keeps_the_weights_in_their_bits(half_bundle, statistics, recipe, tmp_path, opened):
+    candidates = Candidates(half_bundle, treated(half_bundle, statistics, recipe), tmp_path / "out")
+    weights = [product.weights for product in find_products(load_graph(half_bundle, STEP)).values()]
+    with candidates.complete(frozenset()) as bundle:
+        graphs = [opened(bundle, frugal=frugal)[1] for frugal in (False, True)]
+    values = [graph.graph.initializers.values() for graph in graphs]
+    lavish, frugal = (sum(v.const_value.size for v in each if v.dtype.itemsize == 1) for each in values)
+    assert frugal >= sum(weights) > 100 * lavish
 
 
 def test_products_that_are_kept_are_left_alone(half_bundle, statistics, tmp_path):
