@@ -306,10 +306,13 @@ def test_killed_and_resumed_is_the_same_as_never_killed(toy_bundle, tmp_path):
     assert statuses.count("done") == 50 - finished
 
 
-def test_interrupted_says_how_to_go_on(toy_bundle, folder, tmp_path):
-    arguments = [str(folder), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--threads", "1"]
+def test_interrupted_says_how_to_go_on(toy_bundle, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):  # thousands of steps each: no machine is done before it is stopped
+        Image.fromarray(make_photo(96, 96)).save(tmp_path / "in" / name)
+    arguments = [str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--threads", "1"]
     process = start([*arguments, "--steps", "1000", "--tile", "8"])
-    time.sleep(1.5)
+    time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
