@@ -90,10 +90,16 @@ def reconstruction_loss(vae: AutoencoderKL, image: Tensor, generator: torch.Gene
         mean, log_variance = vae.encoder(image).float().chunk(2, dim=1)
         noise = torch.randn(mean.shape, generator=generator, device=image.device)
         back = vae.decoder(mean + (log_variance.clamp(-30, 20) / 2).exp() * noise).float()
-    off = back - image
-    edges = off.diff(dim=-1).abs().mean() + off.diff(dim=-2).abs().mean()
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    loss: Tensor = off.abs().mean() + 4 * off.square().mean() + 0.25 * edges + 1e-6 * divergence
+    loss: Tensor = unlikeness(back, image) + 1e-6 * divergence
+    return loss
+
+
+def unlikeness(picture: Tensor, truth: Tensor) -> Tensor:
+    """How far a picture is off, in its values and its edges."""
+    off = picture - truth
+    edges = off.diff(dim=-1).abs().mean() + off.diff(dim=-2).abs().mean()
+    loss: Tensor = off.abs().mean() + 4 * off.square().mean() + 0.25 * edges
     return loss
 
 

@@ -19,13 +19,24 @@ FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling
 def degrade(rng: Rng, picture: Picture) -> Picture:
     """A picture at a quarter of the side, as a cheap camera and a careless upload would leave it."""
     side = picture.shape[0]
-    image = blurred(rng, Image.fromarray(picture), most=2.2)
+    blur, noise, loss = severities(rng)
+    image = blurred(Image.fromarray(picture), 0.2 + 2.0 * blur)
     if rng.random() < 0.3:
         between = int(side * rng.uniform(0.4, 0.9))
-        image = compressed(rng, noisy(rng, resized(rng, image, between), most=8))
-        image = blurred(rng, image, most=0.8)
-    image = resized(rng, image, side // SCALE)
-    return np.asarray(compressed(rng, noisy(rng, image, most=14)))
+        image = noisy(rng, resized(rng, image, between), rng.uniform(1, 8))
+        image = blurred(compressed(image, rng.random()), rng.uniform(0.2, 0.8))
+    image = noisy(rng, resized(rng, image, side // SCALE), 1 + 15 * noise)
+    return np.asarray(compressed(image, loss))
+
+
+def severities(rng: Rng) -> tuple[float, float, float]:
+    """How strong blur, noise and compression are, from 0 to 1: alike, or each by itself.
+
+    What is bad is mostly bad throughout, and a good photo has to stay one.
+    """
+    alike = rng.random() < 0.5
+    blur, noise, loss = np.full(3, rng.random()) if alike else rng.random(3)
+    return float(blur), float(noise), float(loss)
 
 
 def enlarged(small: Picture) -> Picture:
@@ -34,9 +45,9 @@ def enlarged(small: Picture) -> Picture:
     return np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def blurred(rng: Rng, image: Image.Image, most: float) -> Image.Image:
-    """Out of focus, by up to so many pixels."""
-    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, most)))
+def blurred(image: Image.Image, pixels: float) -> Image.Image:
+    """Out of focus."""
+    return image.filter(ImageFilter.GaussianBlur(pixels))
 
 
 def resized(rng: Rng, image: Image.Image, side: int) -> Image.Image:
@@ -44,17 +55,16 @@ def resized(rng: Rng, image: Image.Image, side: int) -> Image.Image:
     return image.resize((side, side), FILTERS[rng.integers(len(FILTERS))])
 
 
-def noisy(rng: Rng, image: Image.Image, most: float) -> Image.Image:
+def noisy(rng: Rng, image: Image.Image, strength: float) -> Image.Image:
     """Noise of a sensor: coloured, or the same in all channels."""
     values = np.asarray(image, dtype=np.float32)
     shape = values.shape if rng.random() < 0.7 else (*values.shape[:2], 1)
-    noise = rng.normal(0, rng.uniform(1, most), shape)
-    return Image.fromarray((values + noise).clip(0, 255).astype(np.uint8))
+    return Image.fromarray((values + rng.normal(0, strength, shape)).clip(0, 255).astype(np.uint8))
 
 
-def compressed(rng: Rng, image: Image.Image) -> Image.Image:
-    """Through JPEG, at a quality of 45 to 95."""
-    return Image.fromarray(jpeg(np.asarray(image), int(rng.integers(45, 96))))
+def compressed(image: Image.Image, loss: float) -> Image.Image:
+    """Through JPEG, at a quality of 95 down to 45."""
+    return Image.fromarray(jpeg(np.asarray(image), round(95 - 50 * loss)))
 
 
 def jpeg(picture: Picture, quality: int) -> Picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -121,9 +122,33 @@ def flow_loss(
 ) -> Tensor:
     """The mean squared error of the clean latent that the velocity leads to, as DiT4SR's authors weigh it.
 
-    That is the square of the noise level times the velocity's error, and few steps profit. A share of the
-    samples has the other prompt and is asked for the degraded picture itself: what guidance then keeps away
-    from is its blur, noise and blocks, and nothing else.
+    That is the square of the noise level times the velocity's error, and few steps profit.
+    """
+    return guess_goal(restorer, clean, degraded, recipe, generator).loss()
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the network was asked for, and what its velocity leads to."""
+
+    prompt: Tensor
+    """For each row: 0 where the degraded latent was asked for, 1 where the good one was."""
+    goal: Tensor
+    latent: Tensor
+
+    def loss(self) -> Tensor:
+        """How far it is off, for latents of one."""
+        loss: Tensor = ((self.latent - self.goal) / SPREAD).square().mean()
+        return loss
+
+
+def guess_goal(
+    restorer: Restorer, clean: Tensor, degraded: Tensor, recipe: Recipe, generator: torch.Generator
+) -> Guess:
+    """One step to the end, from a random level of noise.
+
+    A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
+    then keeps away from is its blur, noise and blocks, and nothing else.
     """
     rows, device = len(clean), clean.device
     prompt = (torch.rand(rows, generator=generator, device=device) >= recipe.degraded_share).long()
@@ -131,11 +156,10 @@ def flow_loss(
     level = noise_levels(rows, recipe.first_step_share, generator)
     noise = torch.randn(clean.shape, generator=generator, device=device)
     amount = level[:, None, None, None]
+    noisy = (1 - amount) * goal + amount * noise
     with torch.autocast(device.type, torch.bfloat16), random_place(restorer.transformer, clean, generator):
-        velocity = restorer((1 - amount) * goal + amount * noise, degraded, prompt, level)
-    error = velocity.float() - (noise - goal)
-    loss: Tensor = (amount * error / SPREAD).square().mean()
-    return loss
+        velocity = restorer(noisy, degraded, prompt, level)
+    return Guess(prompt, goal, noisy - amount * velocity.float())
 
 
 def noise_levels(rows: int, first_step_share: float, generator: torch.Generator) -> Tensor:

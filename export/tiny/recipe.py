@@ -94,6 +94,12 @@ class Recipe:
     """Two cycles: half the tile costs a little less, but what is learnt there has to be learnt again at
     the whole one, where attention reads four times as many tokens."""
     flow_schedule: Schedule = Schedule(rates=(1.5e-3, 1e-3), warm_up=200)
+    finish: tuple[Phase, ...] = (
+        Phase(iterations=2000, batch=16, pixels=128),
+        Phase(iterations=1000, batch=4, pixels=256),
+    )
+    """Transformer and decoder together, on pictures."""
+    finish_schedule: Schedule = Schedule(rates=(6e-4, 3e-4), warm_up=100)
     degraded_share: float = 0.12
     """Samples that ask for the degraded picture, so that guidance has something to keep away from."""
     first_step_share: float = 0.3
@@ -110,6 +116,7 @@ GPU = Recipe(
     pairs=(Phase(iterations=2000, batch=64, pixels=128), Phase(iterations=800, batch=32, pixels=256)),
     flow=((Phase(iterations=10_000, batch=128, pixels=128), Phase(iterations=16_000, batch=48, pixels=256)),),
     flow_schedule=Schedule(rates=(1e-3,), warm_up=1000, average=0.9995),
+    finish=(Phase(iterations=10_000, batch=64, pixels=128), Phase(iterations=5_000, batch=16, pixels=256)),
 )
 """More of everything, for one GPU; not tried on one yet."""
 
@@ -119,6 +126,8 @@ TRIAL = Recipe(
     pairs=(Phase(iterations=2, batch=2, pixels=128), Phase(iterations=1, batch=2, pixels=256)),
     flow=((Phase(iterations=3, batch=2, pixels=128), Phase(iterations=2, batch=1, pixels=256)),),
     flow_schedule=Schedule(rates=(1e-3,), warm_up=2),
+    finish=(Phase(iterations=3, batch=2, pixels=128), Phase(iterations=1, batch=1, pixels=256)),
+    finish_schedule=Schedule(rates=(1e-3, 1e-3), warm_up=2),
     report_every=1,
     save_every=3,
 )

@@ -1,10 +1,11 @@
-"""The stages in order: VAE, latents, transformer."""
+"""The stages in order: VAE, latents, transformer, finish."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from dit4sr.export.tiny.autoencoder import train_vae
+from dit4sr.export.tiny.finish import finish
 from dit4sr.export.tiny.flow import train_flow
 from dit4sr.export.tiny.latents import Scale, encode_pairs
 from dit4sr.export.tiny.recipe import Recipe
@@ -19,4 +20,5 @@ def train(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> 
     pairs = encode_pairs(vae, recipe, folder, seed=seed, device=device, say=say)
     scale = Scale.of(pairs[0].clean)
     restorer = train_flow(pairs, scale, recipe, folder, seed=seed, device=device, say=say)
-    return TinySystem(vae.cpu(), restorer.cpu(), scale)
+    system = TinySystem(vae, restorer, scale)
+    return finish(system, recipe, folder, seed=seed, device=device, say=say)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -21,12 +23,15 @@ from dit4sr.export.tiny.crops import made_ahead, pair_batch, vae_batch
 from dit4sr.export.tiny.degradation import degrade, enlarged
 from dit4sr.export.tiny.drawings import draw_picture
 from dit4sr.export.tiny.evaluation import gradient_energy
+from dit4sr.export.tiny.finish import finish
 from dit4sr.export.tiny.held_out import PLACES, held_out_pairs
 from dit4sr.export.tiny.latents import Pairs, Scale
 from dit4sr.export.tiny.photographs import HELD_OUT, TRAINING, training_photographs
-from dit4sr.export.tiny.recipe import TRANSFORMER, TRIAL, Phase
-from dit4sr.export.tiny.system import read_checkpoint, write_checkpoint
+from dit4sr.export.tiny.recipe import TRANSFORMER, TRIAL, Phase, Schedule
+from dit4sr.export.tiny.system import TinySystem, read_checkpoint, write_checkpoint
 from dit4sr.export.tiny.train import train
+
+STAGES = ("vae", "flow", "finish")
 
 
 def quiet(_: str) -> None:
@@ -99,18 +104,19 @@ def test_the_vae_begins_as_a_blur():
 
 
 def losses(folder) -> list[float]:
-    return [
-        json.loads(line)["loss"] for name in ("vae", "flow") for line in (folder / f"{name}.log.jsonl").open()
-    ]
+    return [json.loads(line)["loss"] for name in STAGES for line in (folder / f"{name}.log.jsonl").open()]
 
 
 def test_the_same_seed_gives_the_same_training(tmp_path):
     recipe = replace(
-        TRIAL, vae=(Phase(15, 2, 32), Phase(10, 1, 64)), flow=((Phase(20, 2, 128), Phase(5, 1, 256)),)
+        TRIAL,
+        vae=(Phase(15, 2, 32), Phase(10, 1, 64)),
+        flow=((Phase(20, 2, 128), Phase(5, 1, 256)),),
+        finish=(Phase(8, 2, 128), Phase(2, 1, 128)),
     )
     for name, seed in (("first", 3), ("again", 3), ("other", 4)):
         train(recipe, tmp_path / name, seed=seed, device="cpu", say=quiet)
-    assert len(losses(tmp_path / "first")) == 50
+    assert len(losses(tmp_path / "first")) == 60
     assert losses(tmp_path / "first") == losses(tmp_path / "again")
     assert losses(tmp_path / "first") != losses(tmp_path / "other")
     assert losses(tmp_path / "first")[0] > losses(tmp_path / "first")[24]
@@ -119,13 +125,13 @@ def test_the_same_seed_gives_the_same_training(tmp_path):
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     whole = train(TRIAL, tmp_path / "whole", seed=5, device="cpu", say=quiet)
 
-    stopping = ["vae 4/", "flow 4/"]
+    stopping = [f"{stage} 4/" for stage in STAGES]
 
     def stop(line: str) -> None:
         if line.startswith(tuple(stopping)):
             raise KeyboardInterrupt
 
-    for stage in ("vae", "flow"):  # each a line after its state was written
+    for stage in STAGES:  # each a line after its state was written
         with pytest.raises(KeyboardInterrupt):
             train(TRIAL, tmp_path / "stopped", seed=5, device="cpu", say=stop)
         [*_, last] = (tmp_path / "stopped" / f"{stage}.log.jsonl").read_text().splitlines()
@@ -182,6 +188,16 @@ def test_every_tensor_learns():
     # The last block's text asks nothing.
     unread = ("add_q_proj.weight", "add_q_proj.bias", "norm_added_q.weight")
     assert still == {f"{last}{name}" for name in unread}
+
+
+def test_the_finish_teaches_all_but_the_encoder(tmp_path):
+    system = TinySystem(autoencoder.new_vae(0), flow.new_restorer(0), Scale(0.0, 3.0))
+    before = copy.deepcopy(system)
+    recipe = replace(TRIAL, finish=(Phase(3, 2, 64),), finish_schedule=Schedule(rates=(1e-2,), warm_up=1))
+    after = finish(system, recipe, tmp_path, seed=0, device="cpu", say=quiet)
+    for part, changes in (("vae.encoder", False), ("vae.decoder", True), ("restorer", True)):
+        one, other = (attrgetter(part)(each).parameters() for each in (before, after))
+        assert any(not torch.equal(a, b) for a, b in zip(one, other, strict=True)) is changes, part
 
 
 def test_drawn_pairs_belong_together():
