@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ENGINES = ("tensorrt", "inductor")
 FORMS = ("native", "plugin")
+CALIBRATED = ("fp8", "int8")
+"""Precisions that a checkpoint does not have, for they hang on photos."""
 CONCERNS = {
     **dict.fromkeys(("arch", "profiles"), ENGINES),
     **dict.fromkeys(("device", "max_autotune"), ("inductor",)),
@@ -52,7 +54,13 @@ def names(text: str | None) -> tuple[str, ...]:
     type=click.Path(path_type=Path),
     help="Folder for the bundle; named after the checkpoint.",
 )
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp16", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", *CALIBRATED]),
+    default="fp16",
+    show_default=True,
+    help=f"{' and '.join(CALIBRATED)} only with --engine, of a bundle that dit4sr-calibrate wrote.",
+)
 @click.option("--static", is_flag=True, help="Fix every axis: the training tile, two rows, all text tokens.")
 @click.option("--components", metavar="A,B", help="Only these components.")
 @click.option("--force", is_flag=True, help="Replace the bundle at --output, in one step.")
@@ -225,8 +233,14 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
             raise BadInputError(f"{options['checkpoint']} is a bundle", expected="a checkpoint, or --engine")
         if options["output"]:
             raise click.UsageError("engines are added to the bundle that is there, not at --output")
+        _check_precision(options["checkpoint"], options["precision"])
         _print_engines(options["checkpoint"], engines.add_to(options["checkpoint"], None, _progress), as_json)
         return
+    if options["precision"] in CALIBRATED:
+        raise BadInputError(
+            f"a checkpoint cannot be exported in {options['precision']}",
+            fix="export it in fp16, give that to dit4sr-calibrate, and build engines of what it writes",
+        )
     if engines is not None:
         engines.check(options["precision"])
     flavour = Flavour(options["flavour"]) if options["flavour"] else None
@@ -306,7 +320,8 @@ def _check_precision(path: Path, precision: str) -> None:
 
     found = Bundle.open(path).card.precision
     if _is_given("precision") and precision != found:
-        raise BadInputError(f"{path} is in {found}", expected=precision, fix="name another --output")
+        way = "make one with dit4sr-calibrate" if precision in CALIBRATED else "name another bundle"
+        raise BadInputError(f"{path} is in {found}", expected=precision, fix=way)
 
 
 def _is_given(option: str) -> bool:

@@ -14,6 +14,7 @@ from support.networks import released_tensors, smallest_config, write_checkpoint
 from dit4sr.export.cli import command
 from dit4sr.export.vae import SD35_VAE
 from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundled import tiny_bundle
 from dit4sr.runtime.command import run_command
 
 
@@ -89,7 +90,8 @@ def test_sd35_is_exported_untrained_only_on_purpose(run, tmp_path, capsys):
     ("arguments", "code", "said"),
     [
         (("nowhere", "-o", "b"), 2, "no checkpoint at nowhere"),
-        (("--precision", "fp8"), 2, "fp8"),
+        (("--precision", "fp8"), 2, "give that to dit4sr-calibrate"),
+        ((str(tiny_bundle()), "--engine", "tensorrt", "--precision", "fp8"), 2, "is in fp16; expected fp8"),
         (("--components", "stride", "-o", "b"), 2, "no component 'stride'"),
         (("nowhere", "--random-weights", "0"), 2, "--random-weights"),
         (("--inspect", "nowhere"), 2, "no bundle at nowhere"),
