@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dit4sr.export.tiny.crops import made_ahead, vae_batch
+from dit4sr.export.tiny.crops import batches, vae_batch
 from dit4sr.export.tiny.recipe import CHANNELS, VAE, Recipe
 from dit4sr.export.tiny.training import Say, Training
 
@@ -70,15 +70,12 @@ def train_vae(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say)
     vae = new_vae(seed).to(device)
     cycles = [phase.iterations for phase in recipe.vae]
     training = Training("vae", vae, recipe.vae_schedule, cycles, folder=folder, seed=seed)
-    phases = [phase for phase in recipe.vae for _ in range(phase.iterations)]
-    numbered = list(enumerate(phases))[training.done :]
-    jobs = (((seed, STAGE, number), phase.batch, phase.pixels) for number, phase in numbered)
 
     def loss(pictures: NDArray[np.uint8]) -> Tensor:
         return reconstruction_loss(vae, as_image(pictures, device), training.generator)
 
-    batches = made_ahead(vae_batch, jobs) if not training.is_complete else ()
-    training.run(batches, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
+    crops = batches(vae_batch, recipe.vae, (seed, STAGE), done=training.done)
+    training.run(crops, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
     average = training.average.network
     assert isinstance(average, AutoencoderKL)
     return average

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache
 from itertools import islice
@@ -16,6 +16,7 @@ from PIL import Image
 from dit4sr.export.tiny.degradation import degrade, enlarged
 from dit4sr.export.tiny.drawings import draw_picture
 from dit4sr.export.tiny.photographs import training_photographs
+from dit4sr.export.tiny.recipe import Phase
 
 Rng = np.random.Generator
 Batch = NDArray[np.uint8]
@@ -82,6 +83,16 @@ def pair_batch(seed: tuple[int, ...], size: int, side: int) -> Batch:
     pictures = [crop(rng, side) for _ in range(size)]
     degraded = [enlarged(degrade(rng, picture)) for picture in pictures]
     return np.stack([np.stack(pictures), np.stack(degraded)]).transpose(0, 1, 4, 2, 3)
+
+
+def batches(
+    make: Callable[..., Made], phases: Sequence[Phase], seed: tuple[int, ...], *, done: int = 0
+) -> Iterator[Made]:
+    """A batch for every iteration that is still to do, made from its number."""
+    iterations = [phase for phase in phases for _ in range(phase.iterations)]
+    left = list(enumerate(iterations))[done:]
+    jobs = (((*seed, number), phase.batch, phase.pixels) for number, phase in left)
+    return made_ahead(make, jobs) if left else iter(())
 
 
 def made_ahead(make: Callable[..., Made], jobs: Iterator[tuple[object, ...]]) -> Iterator[Made]:

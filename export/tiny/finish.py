@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dit4sr.export.tiny.autoencoder import as_image, unlikeness
-from dit4sr.export.tiny.crops import made_ahead, pair_batch
+from dit4sr.export.tiny.crops import batches, pair_batch
 from dit4sr.export.tiny.flow import Restorer, guess_goal
 from dit4sr.export.tiny.latents import encode
 from dit4sr.export.tiny.recipe import Recipe
@@ -40,16 +40,13 @@ def finish(
     finisher = Finisher(system.restorer, vae.decoder).to(device).requires_grad_(True)
     cycles = [phase.iterations for phase in recipe.finish]
     training = Training("finish", finisher, recipe.finish_schedule, cycles, folder=folder, seed=seed)
-    phases = [phase for phase in recipe.finish for _ in range(phase.iterations)]
-    numbered = list(enumerate(phases))[training.done :]
-    jobs = (((seed, STAGE, number), phase.batch, phase.pixels) for number, phase in numbered)
 
     def loss(pictures: NDArray[np.uint8]) -> Tensor:
         truth, photo = (as_image(each, device) for each in pictures)
         return picture_loss(system, truth, photo, recipe, training.generator)
 
-    batches = made_ahead(pair_batch, jobs) if not training.is_complete else ()
-    training.run(batches, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
+    pairs = batches(pair_batch, recipe.finish, (seed, STAGE), done=training.done)
+    training.run(pairs, loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every)
     average = training.average.network
     assert isinstance(average, Finisher)
     vae.decoder = average.decoder

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dit4sr.export.tiny.autoencoder import as_image
-from dit4sr.export.tiny.crops import made_ahead, pair_batch
+from dit4sr.export.tiny.crops import batches, pair_batch
 from dit4sr.export.tiny.recipe import CHANNELS, SPREAD, Phase, Recipe
 from dit4sr.export.tiny.training import Say
 
@@ -75,10 +75,9 @@ def encode_pairs(
 
 @torch.no_grad()
 def _encode_phase(vae: AutoencoderKL, phase: Phase, seed: tuple[int, int], device: str) -> Pairs:
-    jobs = (((*seed, number), phase.batch, phase.pixels) for number in range(phase.iterations))
     clean: list[Tensor] = []
     degraded: list[Tensor] = []
-    for batch in made_ahead(pair_batch, jobs):
+    for batch in batches(pair_batch, [phase], seed):
         for latents, pictures in zip((clean, degraded), batch, strict=True):
             latents.append(encode(vae, as_image(pictures, device)).half().cpu())
     return Pairs(torch.cat(clean), torch.cat(degraded))

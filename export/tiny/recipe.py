@@ -95,8 +95,8 @@ class Recipe:
     the whole one, where attention reads four times as many tokens."""
     flow_schedule: Schedule = Schedule(rates=(1.5e-3, 1e-3), warm_up=200)
     finish: tuple[Phase, ...] = (
-        Phase(iterations=2000, batch=16, pixels=128),
-        Phase(iterations=1000, batch=4, pixels=256),
+        Phase(iterations=1600, batch=16, pixels=128),
+        Phase(iterations=800, batch=4, pixels=256),
     )
     """Transformer and decoder together, on pictures."""
     finish_schedule: Schedule = Schedule(rates=(6e-4, 3e-4), warm_up=100)
