@@ -96,7 +96,7 @@ class Recipe:
     flow_schedule: Schedule = Schedule(rates=(1.5e-3, 1e-3), warm_up=200)
     finish: tuple[Phase, ...] = (
         Phase(iterations=1600, batch=16, pixels=128),
-        Phase(iterations=800, batch=4, pixels=256),
+        Phase(iterations=500, batch=4, pixels=256),
     )
     """Transformer and decoder together, on pictures."""
     finish_schedule: Schedule = Schedule(rates=(6e-4, 3e-4), warm_up=100)
@@ -109,7 +109,7 @@ class Recipe:
 
 
 CPU = Recipe()
-"""About an hour and a half on two cores."""
+"""About two and a half hours on two cores."""
 
 GPU = Recipe(
     vae=(Phase(iterations=30_000, batch=64, pixels=64), Phase(iterations=10_000, batch=32, pixels=128)),
