@@ -117,7 +117,8 @@ def measure_in_turns(
     """Time several things in rounds, each once a round, in an order drawn anew every time.
 
     What slows the machine for a while then slows all of them, and sample i of each makes a pair. ``pause``
-    lets threads that still spin after one contender fall asleep before the next.
+    lets threads that still spin after one contender fall asleep before the next, which then runs once
+    without being timed: its weights left the caches while others had their turn, and steps follow steps.
     """
     timings = {name: Timing() for name in contenders}
     order, shuffle = list(contenders), random.Random(0).shuffle
@@ -130,6 +131,7 @@ def measure_in_turns(
         for name in order:
             if pause:
                 time.sleep(pause)
+                contenders[name]()
             seconds = clock.time(contenders[name])
             timings[name].seconds.append(seconds)
             elapsed += seconds

@@ -68,6 +68,24 @@ def test_contenders_take_turns_in_changing_order():
     assert {len(timing.seconds) for timing in found.values()} == {20}
 
 
+def test_after_a_pause_a_contender_warms_up_before_it_is_timed():
+    """The run after another's turn takes 9 seconds, the one that follows it 1; only the latter counts."""
+    last = ""
+
+    def contender(name: str) -> Callable[[], float]:
+        def call() -> float:
+            nonlocal last
+            is_warm, last = last == name, name
+            return 1.0 if is_warm else 9.0
+
+        return call
+
+    found = measure_in_turns(
+        {n: contender(n) for n in "ab"}, StopRule(0, 9, 0, 99), ScriptedClock(), pause=1e-6
+    )
+    assert [timing.seconds for timing in found.values()] == [[1.0] * 9] * 2
+
+
 def test_the_host_clock_measures_time():
     assert clock_for("cpu").name == MonotonicClock.name
     assert MonotonicClock().time(lambda: time.sleep(0.02)) >= 0.02
