@@ -26,9 +26,9 @@ GOLDEN = {
         *(-0.79724538, -1.16332510, -1.35987828, -0.60974007, 0.15739559),
     ],
 }
-# The released code takes its norm's variance and the time embedding's waves in FP32, whose last digit depends
-# on the processor: seven decimals of the eight are the network's.
-GOLDEN_TOLERANCE = 1e-7
+# The released code takes its norm's variance and the time embedding's waves in FP32. Processors disagree about
+# the last digits of an exponential, which turns the waves as another time would.
+LAST_DIGITS = 2.0**-22
 
 
 def hashed(index: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -57,15 +57,21 @@ def test_golden_values(flavour):
     assert model.context_embedder.bias[:3].tolist() == pytest.approx(
         [0.0720254, 0.0193185, -0.0135752], abs=5e-8
     )
-    velocity = model(
-        2 * hashed(1001, (2, 16, 16, 16)),
-        2 * hashed(1002, (2, 16, 16, 16)),
-        2 * hashed(1003, (2, 10, 96)),
-        2 * hashed(1004, (2, 80)),
-        torch.full((2,), 731.0),
-    )
-    found = [velocity.mean(), velocity.std(), velocity.abs().max(), *(velocity[place] for place in PLACES)]
-    assert [value.item() for value in found] == pytest.approx(GOLDEN[flavour], abs=GOLDEN_TOLERANCE)
+
+    def found(time: float) -> np.ndarray:
+        velocity = model(
+            2 * hashed(1001, (2, 16, 16, 16)),
+            2 * hashed(1002, (2, 16, 16, 16)),
+            2 * hashed(1003, (2, 10, 96)),
+            2 * hashed(1004, (2, 80)),
+            torch.full((2,), time),
+        )
+        seen = [velocity.mean(), velocity.std(), velocity.abs().max(), *(velocity[place] for place in PLACES)]
+        return np.array([value.item() for value in seen])
+
+    turned = max(np.abs(found(731.0 * (1 + sign * LAST_DIGITS)) - found(731.0)).max() for sign in (-1, 1))
+    assert turned < 1e-4  # no excuse for anything but the waves
+    assert np.abs(found(731.0) - GOLDEN[flavour]).max() <= turned
 
 
 def test_position_table_is_the_formula():

@@ -130,7 +130,7 @@ REFUSALS = {
     "no device": ({"architecture": ""}, (), 3, "build on the machine with the GPU"),
     "another device": ({}, ("--arch", 80), 4, "this machine builds for sm_90; expected sm_80"),
     "an old library": ({"tensorrt": "10.12.0.36"}, (), 4, "expected 10.13 to 11"),
-    "no profile": ({}, ("--profile", "512"), 2, "profile '512'"),
+    "no profile": ({}, ("--profile", "axb"), 2, "profile 'axb'"),
 }
 
 
