@@ -26,7 +26,7 @@ GOLDEN = {
         *(-0.79724538, -1.16332510, -1.35987828, -0.60974007, 0.15739559),
     ],
 }
-# The released code takes its norm's variance and the time embedding's waves in FP32. Processors disagree about
+# The released code takes its norm's variance and the time embedding's waves in FP32. Processors disagree on
 # the last digits of an exponential, which turns the waves as another time would.
 LAST_DIGITS = 2.0**-22
 
