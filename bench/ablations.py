@@ -15,6 +15,7 @@ from dit4sr.bench.statistics import paired_ratio
 from dit4sr.bench.stopwatch import Call, Clock, StopRule, measure_in_turns
 from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
+from dit4sr.runtime.backends.onnxruntime import session_options
 from dit4sr.runtime.bundle import Bundle, Component, TensorSpec, record_of
 from dit4sr.runtime.errors import BadInputError
 
@@ -134,11 +135,8 @@ def unoptimised_step(subject: Subject, workload: Workload) -> Call:
     """The bundle's step in ONNX Runtime without its passes."""
     import onnxruntime  # noqa: PLC0415
 
-    options = onnxruntime.SessionOptions()
+    options = session_options(subject.threads)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = subject.threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     file = subject.bundle.component_file("step")
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
     session = onnxruntime.InferenceSession(file, options, providers=[providers[subject.backend.device]])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dit4sr.bench.graph_cost import read_graph
 from dit4sr.bench.layers import Node, groups_of
+from dit4sr.runtime.backends.onnxruntime import session_options
 from dit4sr.runtime.errors import IncompatibleError
 
 RUNS, WARMUPS = 10, 2
@@ -33,10 +34,7 @@ def layer_seconds(
 
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = session_options(threads)
         options.optimized_model_filepath = str(optimised)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")

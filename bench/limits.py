@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dit4sr.runtime.backends.onnxruntime import session_options
 from dit4sr.runtime.errors import MissingDependencyError
 
 COPIED, SLICE = 1 << 27, 1 << 23
@@ -182,12 +183,10 @@ def _onnxruntime_product(matrix: np.ndarray[Any, Any], threads: int) -> Callable
         [onnx.numpy_helper.from_array(matrix, "w")],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Left spinning, its threads would slow whatever is measured after it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "product.onnx"
         onnx.save(model, file)
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            file, session_options(threads), providers=["CPUExecutionProvider"]
+        )
     return lambda: session.run(None, {"x": matrix})

@@ -52,6 +52,23 @@ def _has_cuda() -> bool:
     return PROVIDERS[CUDA] in onnxruntime.get_available_providers()
 
 
+def session_options(threads: int) -> Any:
+    """How the library opens a graph; 0 threads are one per physical core."""
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Tiles and pictures of every size pass through; plans remembered per shape would pile up.
+    options.enable_mem_pattern = False
+    # Fused quantised kernels round differently from the Q/DQ pairs whose accuracy was measured.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    # Between the operators of a run threads spin, for waking them takes a quarter of a small model's step;
+    # after it they sleep, or they would take the cores from whoever runs next.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
 class OnnxRuntime:
     """The library on one device."""
 
@@ -76,19 +93,10 @@ class OnnxRuntime:
         import onnxruntime  # noqa: PLC0415
 
         path = bundle.component_file(component)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        # Tiles and pictures of every size pass through; plans remembered per shape would pile up.
-        options.enable_mem_pattern = False
-        # Fused quantised kernels round differently from the Q/DQ pairs whose accuracy was measured.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        # Idle threads that spin would take the cores from the threads of another picture.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
                 str(path),
-                options,
+                session_options(self._threads),
                 providers=self._providers(),
                 disabled_optimizers=["ConstantFolding"] if self._frugal else [],
             )
