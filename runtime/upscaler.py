@@ -109,10 +109,11 @@ class Upscaler:
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
-        ``backend`` is a name, or a backend that is open already. ``keep_components=False`` drops each when it
-        is done, which fits the largest instead of all into memory. ``frugal`` leaves quantised weights in the
-        bits they are stored in, where the backend can; steps are slower. ``cache`` is the folder for prompt
-        embeddings, the user's cache folder by default.
+        ``backend`` is a name, or a backend that is open already. ``threads`` are those of one operator on a
+        CPU, one a core by default; as many callers as cores restore more with one each.
+        ``keep_components=False`` drops each when it is done, which fits the largest instead of all into
+        memory. ``frugal`` leaves quantised weights in the bits they are stored in, where the backend can;
+        steps are slower. ``cache`` is the folder for prompt embeddings, by default in the user's cache.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         choice = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from dit4sr.runtime.positions import centred_start
 from dit4sr.runtime.schedule import TRAINING_STEPS
 
 SCHEDULE_SHIFT = 3.0
+DEGRADED, GOOD = range(2)
+"""The prompts' places."""
 FIRST_LENGTH = 0.1
 """How long a latent's unit is among a token's numbers before training; positions are eight long."""
 
@@ -33,7 +35,7 @@ class Restorer(nn.Module):
         self.pooled = nn.Parameter(torch.randn(2, TRANSFORMER.pooled_projection_dim))
 
     def forward(self, latent: Tensor, condition: Tensor, prompt: Tensor, level: Tensor) -> Tensor:
-        """Velocity for the prompt of each row: 0 asks for the degraded picture, 1 for the good one."""
+        """Velocity for each row's prompt, `DEGRADED` or `GOOD`."""
         text, pooled = self.text[prompt], self.pooled[prompt]
         velocity: Tensor = self.transformer(latent, condition, text, pooled, level * TRAINING_STEPS)
         return velocity
@@ -124,42 +126,53 @@ def flow_loss(
 
     That is the square of the noise level times the velocity's error, and few steps profit.
     """
-    return guess_goal(restorer, clean, degraded, recipe, generator).loss()
+    question = ask(clean, recipe, generator)
+    goal = question.wanted(clean, degraded)
+    return latent_error(guess(restorer, goal, degraded, question, generator), goal)
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What the network was asked for, and what its velocity leads to."""
+class Question(NamedTuple):
+    """What the network is asked for, and how much of it is given; a row for each sample."""
 
     prompt: Tensor
-    """For each row: 0 where the degraded latent was asked for, 1 where the good one was."""
-    goal: Tensor
-    latent: Tensor
+    """`DEGRADED` or `GOOD`."""
+    level: Tensor
+    """Of noise: at one nothing is given."""
+    noise: Tensor
 
-    def loss(self) -> Tensor:
-        """How far it is off, for latents of one."""
-        loss: Tensor = ((self.latent - self.goal) / SPREAD).square().mean()
-        return loss
+    def wanted(self, good: Tensor, degraded: Tensor) -> Tensor:
+        """Rows of one or the other."""
+        return torch.where(self.prompt[:, None, None, None] == GOOD, good, degraded)
 
 
-def guess_goal(
-    restorer: Restorer, clean: Tensor, degraded: Tensor, recipe: Recipe, generator: torch.Generator
-) -> Guess:
-    """One step to the end, from a random level of noise.
+def ask(latent: Tensor, recipe: Recipe, generator: torch.Generator) -> Question:
+    """At random, for latents like these.
 
     A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
     then keeps away from is its blur, noise and blocks, and nothing else.
     """
-    rows, device = len(clean), clean.device
+    rows, device = len(latent), latent.device
     prompt = (torch.rand(rows, generator=generator, device=device) >= recipe.degraded_share).long()
-    goal = torch.where(prompt[:, None, None, None] == 1, clean, degraded)
     level = noise_levels(rows, recipe.first_step_share, generator)
-    noise = torch.randn(clean.shape, generator=generator, device=device)
-    amount = level[:, None, None, None]
-    noisy = (1 - amount) * goal + amount * noise
-    with torch.autocast(device.type, torch.bfloat16), random_place(restorer.transformer, clean, generator):
-        velocity = restorer(noisy, degraded, prompt, level)
-    return Guess(prompt, goal, noisy - amount * velocity.float())
+    return Question(prompt, level, torch.randn(latent.shape, generator=generator, device=device))
+
+
+def guess(
+    restorer: Restorer, goal: Tensor, condition: Tensor, question: Question, generator: torch.Generator
+) -> Tensor:
+    """One step to the end, from as much of the goal as the question gives."""
+    amount = question.level[:, None, None, None]
+    noisy = (1 - amount) * goal + amount * question.noise
+    half = torch.autocast(goal.device.type, torch.bfloat16)
+    with half, random_place(restorer.transformer, goal, generator):
+        velocity: Tensor = restorer(noisy, condition, question.prompt, question.level).float()
+    return noisy - amount * velocity
+
+
+def latent_error(latent: Tensor, goal: Tensor) -> Tensor:
+    """How far latents are off, for latents of one."""
+    error: Tensor = ((latent - goal) / SPREAD).square().mean()
+    return error
 
 
 def noise_levels(rows: int, first_step_share: float, generator: torch.Generator) -> Tensor:

@@ -16,14 +16,13 @@ from safetensors.torch import load_file
 from dit4sr.export.loading import load_transformer
 from dit4sr.export.models.config import Flavour, Variant
 from dit4sr.export.systems import checkpoint_system
-from dit4sr.export.tiny import autoencoder, flow
+from dit4sr.export.tiny import autoencoder, finish, flow
 from dit4sr.export.tiny.__main__ import command
 from dit4sr.export.tiny.ablation import as_variant
 from dit4sr.export.tiny.crops import made_ahead, pair_batch, vae_batch
 from dit4sr.export.tiny.degradation import degrade, enlarged
 from dit4sr.export.tiny.drawings import draw_picture
 from dit4sr.export.tiny.evaluation import gradient_energy
-from dit4sr.export.tiny.finish import finish
 from dit4sr.export.tiny.held_out import PLACES, held_out_pairs
 from dit4sr.export.tiny.latents import Pairs, Scale
 from dit4sr.export.tiny.photographs import HELD_OUT, TRAINING, training_photographs
@@ -190,14 +189,44 @@ def test_every_tensor_learns():
     assert still == {f"{last}{name}" for name in unread}
 
 
-def test_the_finish_teaches_all_but_the_encoder(tmp_path):
+def test_the_finish_teaches_every_part(tmp_path):
     system = TinySystem(autoencoder.new_vae(0), flow.new_restorer(0), Scale(0.0, 3.0))
     before = copy.deepcopy(system)
     recipe = replace(TRIAL, finish=(Phase(3, 2, 64),), finish_schedule=Schedule(rates=(1e-2,), warm_up=1))
-    after = finish(system, recipe, tmp_path, seed=0, device="cpu", say=quiet)
-    for part, changes in (("vae.encoder", False), ("vae.decoder", True), ("restorer", True)):
+    after = finish.finish(system, recipe, tmp_path, seed=0, device="cpu", say=quiet)
+    for part in ("vae.encoder", "vae.decoder", "restorer"):
         one, other = (attrgetter(part)(each).parameters() for each in (before, after))
-        assert any(not torch.equal(a, b) for a, b in zip(one, other, strict=True)) is changes, part
+        assert any(not torch.equal(a, b) for a, b in zip(one, other, strict=True)), part
+
+
+def test_what_is_asked_for_is_held_back_where_it_is_given_in_part():
+    prompt = torch.tensor([flow.GOOD, flow.GOOD, flow.DEGRADED, flow.DEGRADED])
+    level = torch.tensor([0.7, 1.0, 0.7, 1.0])
+    goal, mean = (finish.Goal(torch.full((4, 1), each), torch.full((4, 2), each)) for each in (10.0, 20.0))
+    finish.hold_back(goal, flow.Question(prompt, level, torch.empty(0)), mean, boldness=0.6)
+    assert goal.latent.tolist() == [[14.0], [10.0], [10.0], [10.0]]
+    assert goal.picture[:, 0].tolist() == goal.picture[:, 1].tolist() == [14.0, 10.0, 10.0, 10.0]
+
+
+def test_the_mean_is_guessed_from_noise_alone():
+    """It must not know the truth, the level or the prompt that the question is about."""
+    finisher = finish.Finisher(autoencoder.new_vae(0), flow.new_restorer(0), Scale(0.0, 3.0))
+    with torch.no_grad():
+        for parameter in finisher.restorer.parameters():  # a new one does not look at its prompt
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    condition, noise = torch.randn(2, 3, 16, 32, 32, generator=torch.Generator().manual_seed(0)).unbind()
+    questions = [
+        flow.Question(torch.full((3,), prompt), torch.full((3,), level), noise)
+        for prompt, level in ((flow.DEGRADED, 0.2), (flow.GOOD, 1.0))
+    ]
+    with torch.no_grad():
+        one, other = (
+            finish.mean_guess(finisher, condition, question, torch.Generator().manual_seed(1))
+            for question in questions
+        )
+        picture = finisher.picture(one.latent)
+    assert torch.equal(one.latent, other.latent)
+    assert torch.equal(one.picture, picture)
 
 
 def test_drawn_pairs_belong_together():
