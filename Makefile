@@ -55,7 +55,7 @@ records: $(READY)  ## measure anew what the tables say: on a quiet machine, abou
 	$(MAKE) tables
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/
-	$(BIN)/python -m dit4sr.bench.tables README.md docs/bench.md
+	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md
 
 clean:  ## remove everything that was made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

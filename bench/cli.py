@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def command(bundle: Path | None, *, compared: tuple[Path, Path] | None, **option
     for output in outputs:
         _check_output(output, is_forced=options["force"])
 
-    from dit4sr.bench.accuracy import Gates
+    from dit4sr.bench.accuracy.comparison import Gates
     from dit4sr.bench.session import run_session
 
     findings = run_session(bench_config(bundle, options), _progress)
@@ -132,7 +132,7 @@ def command(bundle: Path | None, *, compared: tuple[Path, Path] | None, **option
 def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
     """The options as one frozen configuration."""
     from dit4sr.bench.config import BenchConfig, default_baselines, default_checkpoint
-    from dit4sr.bench.stopwatch import StopRule
+    from dit4sr.bench.measure.stopwatch import StopRule
     from dit4sr.bench.subject import bundle_path
     from dit4sr.runtime import Settings
 
@@ -193,8 +193,8 @@ def _check_output(file: str, *, is_forced: bool) -> None:
 
 
 def _report(findings: Findings, options: dict[str, Any]) -> None:
-    from dit4sr.bench.html import html_report
-    from dit4sr.bench.report import markdown_report, terminal_report
+    from dit4sr.bench.report.html import html_report
+    from dit4sr.bench.report.text import markdown_report, terminal_report
 
     record = findings.record
     if PIPE not in {options["json_file"], options["markdown"]}:
@@ -222,8 +222,8 @@ def _write(file: str, text: str) -> None:
 
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
-    from dit4sr.bench.compare import compare, format_changes, refuse_regressions
     from dit4sr.bench.record import read_record
+    from dit4sr.bench.report.compare import compare, format_changes, refuse_regressions
 
     records = [read_record(path) for path in (before, after)]
     changes = compare(*records, tolerance=tolerance, across_machines=across)

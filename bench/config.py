@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from dit4sr.bench.stopwatch import StopRule
+from dit4sr.bench.measure.stopwatch import StopRule
 from dit4sr.bench.subject import Specimen
 from dit4sr.runtime import Settings
 from dit4sr.runtime.bundle import Bundle

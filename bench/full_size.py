@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 
 SEED, TILE, TEXT = 0, 64, 333
 
@@ -49,7 +49,7 @@ def step_record(bundle: Bundle) -> dict[str, Any]:
 
     from dit4sr.export import verify
     from dit4sr.export.architecture import example_sizes
-    from dit4sr.export.systems import full_size_system
+    from dit4sr.export.pipeline import full_size_system
 
     architecture = full_size_system(SEED).architecture
     card = architecture.card("fp16")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dit4sr.bench.statistics import Ratio, Summary
+from dit4sr.bench.measure.statistics import Ratio, Summary
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.schema import SchemaError, from_json, to_json
 

@@ -15,21 +15,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dit4sr.bench.ablations import Ablations
-from dit4sr.bench.accuracy import accuracies
+from dit4sr.bench.accuracy.comparison import accuracies
+from dit4sr.bench.baselines.ablations import Ablations
+from dit4sr.bench.baselines.torch_start import TorchStart
+from dit4sr.bench.collector import Notebook
 from dit4sr.bench.config import BenchConfig
-from dit4sr.bench.graph_cost import Cost, total
-from dit4sr.bench.hardware import environment
-from dit4sr.bench.latency import SETTLE, Latency
-from dit4sr.bench.limits import gauge_for
-from dit4sr.bench.neighbours import Neighbours
-from dit4sr.bench.notebook import Notebook
+from dit4sr.bench.graph.cost import Cost, total
+from dit4sr.bench.graph.roofline import roofline, step_costs, step_seconds
+from dit4sr.bench.measure.background_load import Neighbours
+from dit4sr.bench.measure.hardware import environment
+from dit4sr.bench.measure.latency import SETTLE, Latency
+from dit4sr.bench.measure.limits import gauge_for
+from dit4sr.bench.measure.stopwatch import Clock, clock_for
 from dit4sr.bench.record import SCHEMA_VERSION, Record, Subjected
-from dit4sr.bench.roofline import roofline, step_costs, step_seconds
-from dit4sr.bench.stopwatch import Clock, clock_for
 from dit4sr.bench.subject import Subject
-from dit4sr.bench.torch_start import TorchStart
-from dit4sr.runtime.images import Picture
+from dit4sr.runtime.image.photo import Picture
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dit4sr.bench.quality import psnr, ssim
+from dit4sr.bench.accuracy.quality import psnr, ssim
 from dit4sr.runtime.bundled import Sample, sample_photographs
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.images import Picture
-from dit4sr.runtime.table import format_table
+from dit4sr.runtime.image.photo import Picture
 
 CAPTION = 28
 """Height of the line above a picture."""

@@ -14,12 +14,13 @@ from PIL import Image
 
 from dit4sr.bench.workload import Workload
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends import Backend, choose
+from dit4sr.runtime.backends.choice import choose
+from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import sample_photographs, tiny_bundle
-from dit4sr.runtime.images import Picture, read_content, read_photo
+from dit4sr.runtime.image.photo import Picture, read_content, read_photo
+from dit4sr.runtime.sampling.tiles import Tiling
 from dit4sr.runtime.settings import MOST_PIXELS, TileSizes
-from dit4sr.runtime.tiles import Tiling
 from dit4sr.runtime.upscaler import Progress
 
 
@@ -140,12 +141,12 @@ class Subject:
         work = self.upscaler.geometry(width, height, self.settings).work
         tile = self.settings.resolved(self.bundle.card).tile
         assert tile is not None
-        plan = self.settings.plan(self.bundle.card)
+        schedule = self.settings.schedule(self.bundle.card)
         return Workload.of(
             self.bundle,
             pixels=pixels or (min(work[1], tile), min(work[0], tile)),
-            steps=plan.steps,
-            branches=plan.branches,
+            steps=schedule.steps,
+            branches=schedule.branches,
             images=images,
         )
 

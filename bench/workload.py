@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.bench.axes import axis_length
-from dit4sr.runtime.bundle import Bundle, TensorSpec
+from dit4sr.runtime.axes import axis_length
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import TensorSpec
 
 
 @dataclass(frozen=True)

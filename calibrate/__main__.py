@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 
 SHOWN = ("FP8, amax, one scale per weight", "INT8, SmoothQuant, one per output")
 
@@ -34,9 +34,9 @@ def command(
     picture: Path | None,
 ) -> None:
     """Compare every way of choosing scales on BUNDLE, by default the model in the box."""
-    from dit4sr.calibrate import page as pages  # noqa: PLC0415 - --help answers at once
     from dit4sr.calibrate.config import CalibrationConfig, Recipe  # noqa: PLC0415
-    from dit4sr.calibrate.study import run_study  # noqa: PLC0415
+    from dit4sr.calibrate.study import page as pages  # noqa: PLC0415 - --help answers at once
+    from dit4sr.calibrate.study.comparison import run_study  # noqa: PLC0415
     from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="dit4sr-study-") as scratch:

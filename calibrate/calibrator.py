@@ -7,24 +7,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dit4sr.calibrate.candidates import Candidates, count_claims, product_sizes, smaller_components
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.encoders import embedding_errors
-from dit4sr.calibrate.formats import Format
-from dit4sr.calibrate.judge import Judge, Verdict
-from dit4sr.calibrate.observer import observe
-from dit4sr.calibrate.photos import Case, folder_cases, sample_cases, split
-from dit4sr.calibrate.products import find_products, open_attentions
+from dit4sr.calibrate.graph.bundle_rewriting import load_graph, write_variant
+from dit4sr.calibrate.graph.matmuls import find_products, open_attentions
+from dit4sr.calibrate.graph.switching import level_between
+from dit4sr.calibrate.observe.observer import observe
+from dit4sr.calibrate.observe.photos import Case, folder_cases, sample_cases, split
+from dit4sr.calibrate.observe.statistics import Statistics
+from dit4sr.calibrate.observe.tap import STEP
 from dit4sr.calibrate.report import Report, bundle_bytes
-from dit4sr.calibrate.search import Choice, Decision, Gate, choose_kept, measure_alone, most_sensitive_first
-from dit4sr.calibrate.statistics import Statistics
-from dit4sr.calibrate.switching import level_between
-from dit4sr.calibrate.treatments import derive_treatments
-from dit4sr.calibrate.variants import load_graph, write_variant
-from dit4sr.calibrate.watching import STEP
-from dit4sr.runtime.bundle import MANIFEST, Bundle, Provenance
+from dit4sr.calibrate.scales.formats import Format
+from dit4sr.calibrate.scales.qparams import derive_treatments
+from dit4sr.calibrate.search.evaluator import Judge, Verdict
+from dit4sr.calibrate.search.selection import (
+    Choice,
+    Decision,
+    Gate,
+    choose_kept,
+    measure_alone,
+    most_sensitive_first,
+)
+from dit4sr.calibrate.search.trial_bundles import Candidates, count_claims, product_sizes, smaller_components
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError
 from dit4sr.runtime.files import atomic_directory, sha256_of
+from dit4sr.runtime.manifest import MANIFEST, Provenance
 from dit4sr.runtime.settings import Settings
 
 Show = Callable[[str], None]
@@ -146,7 +154,7 @@ def candidates_of(
     treatments = derive_treatments(find_products(model), statistics, config.recipe)
     late_below = None
     if config.recipe.switch_at is not None:
-        late_below = level_between(settings.plan(bundle.card).timesteps, config.recipe.switch_at)
+        late_below = level_between(settings.schedule(bundle.card).timesteps, config.recipe.switch_at)
     return Candidates(bundle, treatments, config.output, attention=config.attention, late_below=late_below)
 
 

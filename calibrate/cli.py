@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(*, bundle: Path | None, weights_only: str | None, as_json: bool, **o
     """
     _require("onnx", "onnx_ir")
     from dit4sr.calibrate.calibrator import calibrate, make_smaller
-    from dit4sr.calibrate.formats import FORMATS
+    from dit4sr.calibrate.scales.formats import FORMATS
     from dit4sr.runtime.bundled import tiny_bundle
 
     config = _config(bundle or tiny_bundle(), weights_only or options["precision"], options)

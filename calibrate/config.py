@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit4sr.calibrate.formats import FORMATS, Format
-from dit4sr.calibrate.scales import METHODS
+from dit4sr.calibrate.scales.formats import FORMATS, Format
+from dit4sr.calibrate.scales.methods import METHODS
 from dit4sr.runtime.errors import BadInputError
 
 FORMS = ("tensorrt", "onnxruntime")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.calibrate.likeness import relative_errors
-from dit4sr.calibrate.watching import Results, WatchedRuntime
+from dit4sr.calibrate.metrics import relative_errors
+from dit4sr.calibrate.observe.tap import Results, WatchedRuntime
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.components import Components
-from dit4sr.runtime.prompts import Wording
-from dit4sr.runtime.text import ENCODERS, TextEncoder
+from dit4sr.runtime.prompt.text_encoder import ENCODERS, TextEncoder
+from dit4sr.runtime.prompt.wording import Wording
 
 Made = dict[str, list[NDArray[np.float32]]]
 

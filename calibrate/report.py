@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dit4sr.calibrate.judge import Verdict
-from dit4sr.calibrate.search import Decision
+from dit4sr.calibrate.search.evaluator import Verdict
+from dit4sr.calibrate.search.selection import Decision
 from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.console.table import format_bytes, format_table
 from dit4sr.runtime.schema import to_json
-from dit4sr.runtime.table import format_bytes, format_table
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import Protocol
 
 from torch import nn
 
-from dit4sr.export.simplify import Recipe
-from dit4sr.export.tokenizer import Tokenizer
-from dit4sr.export.weights import WeightSource
-from dit4sr.runtime.bundle import ModelCard, TensorSpec
+from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
+from dit4sr.export.weights.folds import Recipe
+from dit4sr.export.weights.sources import WeightSource
+from dit4sr.runtime.manifest import ModelCard, TensorSpec
 
 Sizes = Mapping[str, int]
 """What a symbolic axis measures in one example."""
 
 
 @dataclass(frozen=True)
-class Part:
+class ComponentSource:
     """One component to be: a graph, and where its weights come from."""
 
     name: str
@@ -45,7 +45,7 @@ class Architecture(Protocol):
     def card(self, precision: str) -> ModelCard:
         """What the sampler needs to know."""
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ComponentSource]:
         """The components, in the order in which a picture passes through them."""
 
 
@@ -68,7 +68,7 @@ def example_sizes(
     }
 
 
-def static_sizes(card: ModelCard, part: Part) -> Sizes:
+def static_sizes(card: ModelCard, part: ComponentSource) -> Sizes:
     """Every axis of a static export: the training tile with guidance, all text tokens and default steps."""
     tile = (card.training_tile, card.training_tile)
     text, steps = card.text_tokens, card.default_steps

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from dit4sr.export.engines.request import EngineRequest
-    from dit4sr.runtime.bundle import Manifest
+    from dit4sr.runtime.manifest import Manifest
 
 ENGINES = ("tensorrt", "inductor")
 FORMS = ("native", "plugin")
@@ -185,7 +185,7 @@ def _verify(path: Path, *, as_json: bool) -> None:
 
 
 def _inspect(path: Path, *, as_json: bool) -> None:
-    from dit4sr.export.inspection import format_inspection, inspection_json
+    from dit4sr.export.reports.inspection import format_inspection, inspection_json
     from dit4sr.runtime.bundle import Bundle
 
     bundle = Bundle.open(path)
@@ -196,8 +196,8 @@ def _inspect(path: Path, *, as_json: bool) -> None:
 
 
 def _describe(options: dict[str, Any], *, as_json: bool) -> None:
-    from dit4sr.export.describe import describe, format_description
-    from dit4sr.export.models.config import Flavour, Variant
+    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
+    from dit4sr.export.reports.describe import describe, format_description
 
     description = describe(
         options["checkpoint"],
@@ -219,13 +219,13 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
     if options["checkpoint"] and options["random_weights"] is not None:
         raise click.UsageError("--random-weights is for when there is no CHECKPOINT")
 
+    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
     from dit4sr.export.exporter import ExportConfig, export_bundle
-    from dit4sr.export.models.config import Flavour, Variant
-    from dit4sr.export.systems import checkpoint_system, full_size_system
+    from dit4sr.export.pipeline import checkpoint_system, full_size_system
     from dit4sr.export.tiny import CHECKPOINT
-    from dit4sr.runtime.bundle import MANIFEST
+    from dit4sr.runtime.console.table import format_bytes
+    from dit4sr.runtime.manifest import MANIFEST
     from dit4sr.runtime.schema import to_json
-    from dit4sr.runtime.table import format_bytes
 
     engines = _engine_request(options)
     if options["checkpoint"] and (options["checkpoint"] / MANIFEST).is_file():

@@ -14,15 +14,18 @@ import onnx
 import onnx_ir as ir
 from torch import nn
 
-from dit4sr.export.architecture import Architecture, Part, example_sizes, static_sizes
-from dit4sr.export.binding import bind_weights
-from dit4sr.export.passes.cleanup import forget_origins, simplify_graph, transpose_weights
-from dit4sr.export.passes.precision import HALVES, mixed_precision
-from dit4sr.export.passes.report import PassReport, run_pass
+from dit4sr.export.architecture import Architecture, ComponentSource, example_sizes, static_sizes
+from dit4sr.export.graph.external_data import bind_weights
+from dit4sr.export.graph.passes.cleanup import forget_origins, simplify_graph, transpose_weights
+from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
+from dit4sr.export.graph.passes.report import PassReport, run_pass
+from dit4sr.export.graph.tracing import OPSET, attach_operators, trace
 from dit4sr.export.sampling import Prompt
-from dit4sr.export.tracing import OPSET, attach_operators, trace
 from dit4sr.export.verify import elements, memory_needed, verify_parts
-from dit4sr.runtime.bundle import (
+from dit4sr.runtime.console.table import format_bytes
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     Check,
@@ -33,9 +36,6 @@ from dit4sr.runtime.bundle import (
     TensorSpec,
     record_of,
 )
-from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
-from dit4sr.runtime.files import atomic_directory
-from dit4sr.runtime.table import format_bytes
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
@@ -59,7 +59,7 @@ class ExportConfig:
 
 def export_bundle(
     architecture: Architecture,
-    surroundings: Sequence[Part],
+    surroundings: Sequence[ComponentSource],
     config: ExportConfig,
     *,
     progress: Callable[[str], None] = lambda _: None,
@@ -97,7 +97,7 @@ def export_bundle(
 
 
 def traced_at_precision(
-    part: Part, architecture: Architecture, config: ExportConfig
+    part: ComponentSource, architecture: Architecture, config: ExportConfig
 ) -> tuple[ir.Model, list[PassReport]]:
     """A part's graph before it has weights, and what each pass did to it."""
     card = architecture.card(config.precision)
@@ -114,7 +114,7 @@ def traced_at_precision(
     return model, reports
 
 
-def _write_component(model: ir.Model, part: Part, folder: Path, precision: str) -> Component:
+def _write_component(model: ir.Model, part: ComponentSource, folder: Path, precision: str) -> Component:
     graphs = folder / "onnx"
     bind_weights(model, part, graphs)
     attach_operators(model)
@@ -153,7 +153,7 @@ def _write_tokenizer(folder: Path, component: str, text: str) -> FileRecord:
     return record_of(path, folder)
 
 
-def _chosen(parts: Sequence[Part], names: tuple[str, ...]) -> list[Part]:
+def _chosen(parts: Sequence[ComponentSource], names: tuple[str, ...]) -> list[ComponentSource]:
     known = [part.name for part in parts]
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -174,7 +174,7 @@ def _check_output(config: ExportConfig) -> None:
         raise BadInputError(f"{output} exists", fix="choose another --output, or replace it with --force")
 
 
-def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
+def _check_disk(parts: Sequence[ComponentSource], config: ExportConfig) -> None:
     written = sum(_bytes_written(part, BYTES[config.precision]) for part in parts)
     needed = int(written * 1.02) + (16 << 20)
     parent = next(folder for folder in config.output.absolute().parents if folder.exists())
@@ -187,13 +187,13 @@ def _check_disk(parts: Sequence[Part], config: ExportConfig) -> None:
         )
 
 
-def _bytes_written(part: Part, width: int) -> int:
+def _bytes_written(part: ComponentSource, width: int) -> int:
     """Words are looked up in FP32, whatever the products are in."""
     tables = [module.weight for module in part.module.modules() if isinstance(module, nn.Embedding)]
     return elements(part) * width + sum(table.numel() for table in tables) * (4 - width)
 
 
-def _check_memory(parts: Sequence[Part], config: ExportConfig) -> None:
+def _check_memory(parts: Sequence[ComponentSource], config: ExportConfig) -> None:
     """Better to say so now than to be killed after minutes of writing."""
     needed, free = memory_needed(parts, config.precision), available_memory()
     if config.verify and free is not None and free < needed:

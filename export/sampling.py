@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.export.checkpoint import open_checkpoint, read_json
-from dit4sr.export.models.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
 from dit4sr.runtime.errors import BadInputError
 
 Prompt = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dit4sr.export.architecture import Part, Sizes, axis_size, example_sizes, static_sizes
-from dit4sr.export.simplify import evaluate
-from dit4sr.runtime.bundle import Check, ModelCard, TensorSpec
+from dit4sr.export.architecture import ComponentSource, Sizes, axis_size, example_sizes, static_sizes
+from dit4sr.export.weights.folds import evaluate
 from dit4sr.runtime.errors import AccuracyError
+from dit4sr.runtime.manifest import Check, ModelCard, TensorSpec
 
 LARGE = 200_000_000
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -48,7 +48,7 @@ class Allowance:
 
 
 def verify_parts(
-    parts: Sequence[Part], card: ModelCard, folder: Path, *, static: bool = False
+    parts: Sequence[ComponentSource], card: ModelCard, folder: Path, *, static: bool = False
 ) -> tuple[Check, ...]:
     """Compare every component on seeded inputs, then three steps of the loop; refuse what strays.
 
@@ -75,7 +75,7 @@ def verify_parts(
 
 
 def compared_part(
-    part: Part, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance
+    part: ComponentSource, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance
 ) -> list[Check]:
     """Every output, given what makes the truth, the yardstick and what is to be judged."""
     # One runner at a time: a full-size part takes ten gigabytes in each.
@@ -88,11 +88,11 @@ def compared_part(
     ]
 
 
-def _runners(part: Part, folder: Path, precision: str) -> list[Callable[[], Runner]]:
+def _runners(part: ComponentSource, folder: Path, precision: str) -> list[Callable[[], Runner]]:
     return [*torch_runners(part, precision), lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx")]
 
 
-def torch_runners(part: Part, precision: str) -> list[Callable[[], Runner]]:
+def torch_runners(part: ComponentSource, precision: str) -> list[Callable[[], Runner]]:
     """The truth and the yardstick, each made when it is its turn."""
     # Beside half precision FP32 is truth enough, where FP64 would not fit.
     truth = torch.float32 if is_large(part) and DTYPES[precision].itemsize < 4 else torch.float64
@@ -103,7 +103,7 @@ def torch_runners(part: Part, precision: str) -> list[Callable[[], Runner]]:
     ]
 
 
-def _as_if_in_range(part: Part, feeds: Arrays, exact: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _as_if_in_range(part: ComponentSource, feeds: Arrays, exact: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """What FP16 would answer if it had BF16's range: T5 overflows where our graphs do not.
 
     FP16 has three more bits, so its error is an eighth of the one that BF16 makes.
@@ -112,17 +112,17 @@ def _as_if_in_range(part: Part, feeds: Arrays, exact: list[NDArray[Any]]) -> lis
     return [truth + (rough - truth) / 8 for truth, rough in zip(exact, coarse, strict=True)]
 
 
-def is_large(part: Part) -> bool:
+def is_large(part: ComponentSource) -> bool:
     """Whether a part cannot be held several times over."""
     return elements(part) > LARGE
 
 
-def elements(part: Part) -> int:
+def elements(part: ComponentSource) -> int:
     """Numbers in a part's weights."""
     return sum(math.prod(tensor.shape) for tensor in part.module.state_dict().values())
 
 
-def memory_needed(parts: Sequence[Part], precision: str) -> int:
+def memory_needed(parts: Sequence[ComponentSource], precision: str) -> int:
     """Bytes that verifying takes at its peak: a graph in ONNX Runtime, or the truth, of the largest part."""
     per_element = 6 if DTYPES[precision].itemsize < 4 else 9
     return per_element * max(map(elements, parts), default=0) + (1 << 30)
@@ -191,7 +191,9 @@ def seeded_inputs(part: Asked, sizes: Sizes) -> Arrays:
     return feeds | {name: value for name, value in special.items() if name in feeds}
 
 
-def run_loop(prepare: Part, step: Part, run_prepare: Runner, run_step: Runner, sizes: Sizes) -> NDArray[Any]:
+def run_loop(
+    prepare: ComponentSource, step: ComponentSource, run_prepare: Runner, run_step: Runner, sizes: Sizes
+) -> NDArray[Any]:
     """A short sampling loop, wired by name as the runtime does it."""
     feeds = seeded_inputs(step, sizes) | seeded_inputs(prepare, sizes)
     known = feeds | dict(zip(prepare.outputs, run_prepare(_take(prepare, feeds)), strict=True))
@@ -201,11 +203,11 @@ def run_loop(prepare: Part, step: Part, run_prepare: Runner, run_step: Runner, s
     return known["latent"]
 
 
-def _take(part: Part, known: Mapping[str, NDArray[Any]]) -> Arrays:
+def _take(part: ComponentSource, known: Mapping[str, NDArray[Any]]) -> Arrays:
     return {spec.name: known[spec.name] for spec in part.inputs}
 
 
-def torch_runner(part: Part, dtype: torch.dtype) -> Runner:
+def torch_runner(part: ComponentSource, dtype: torch.dtype) -> Runner:
     """The part as torch runs it at one precision throughout."""
     weights = {name: weight_of(part, name).to(dtype) for name in part.module.state_dict()}
 
@@ -225,7 +227,7 @@ def torch_runner(part: Part, dtype: torch.dtype) -> Runner:
     return run
 
 
-def weight_of(part: Part, name: str) -> Tensor:
+def weight_of(part: ComponentSource, name: str) -> Tensor:
     """A weight of the part's module, by its name there, in FP64."""
 
     def read(key: str) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dit4sr.runtime.settings import Settings as Settings
-    from dit4sr.runtime.upscaler import Upscaler as Upscaler
+    from dit4sr.runtime.settings import Settings
+    from dit4sr.runtime.upscaler import Upscaler
 
 __all__ = ["Settings", "Upscaler"]
 

@@ -1,227 +1,25 @@
-"""A bundle: the folder that is all a runtime needs.
-
-``manifest.json`` says what the folder holds, down to the digest of every file; nothing is loaded that does
-not match. Writer and reader share the classes below. A reader of another schema version says so.
-"""
+"""A bundle: the folder that is all a runtime needs. Nothing is loaded that its manifest does not describe."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
+from dit4sr.runtime.errors import BadInputError, IntegrityError
 from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.schema import SchemaError, from_json, to_json
-
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 16 << 20
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """One file of the bundle: where, how long, and its digest."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-    def __post_init__(self) -> None:
-        parts = PurePosixPath(self.path).parts
-        stays_inside = parts and not self.path.startswith("/") and ".." not in parts
-        if not stays_inside or any(c in self.path for c in "\\:\0") or self.path != "/".join(parts):
-            raise ValueError(f"path {self.path[:80]!r} does not stay inside the bundle")
-        if self.bytes < 0 or len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
-            raise ValueError(f"size or digest of {self.path!r} is no size or digest")
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """An input or output: symbolic dimensions are names, static ones numbers."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-
-
-@dataclass(frozen=True)
-class Component:
-    """One graph: the ONNX file first, then its external data."""
-
-    files: tuple[FileRecord, ...]
-    precision: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def __post_init__(self) -> None:
-        if not self.files:
-            raise ValueError("a component has no files")
-
-    @property
-    def graph(self) -> FileRecord:
-        """The ONNX file."""
-        return self.files[0]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A component compiled for one backend and one kind of machine."""
-
-    backend: str
-    component: str
-    files: tuple[FileRecord, ...]
-    precision: str
-    gpu_architecture: str
-    versions: Mapping[str, str]
-    plugins: tuple[str, ...]
-    inputs: tuple[TensorSpec, ...] = ()
-    """Its inputs where it takes fewer shapes than its component does."""
-    verification: tuple[Check, ...] = ()
-    plan: PlanDetails | None = None
-    """What only TensorRT's engines have."""
-
-
-@dataclass(frozen=True)
-class SizeRange:
-    """The sizes that an axis may have, and the one that its engine is fastest at."""
-
-    axis: str
-    least: int
-    best: int
-    most: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.best <= self.most:
-            raise ValueError(f"axis {self.axis!r} ranges over {self.least}, {self.best}, {self.most}")
-
-
-@dataclass(frozen=True)
-class LayerTime:
-    """A layer that was timed while its engine was built."""
-
-    name: str
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class PlanReport:
-    """What TensorRT made of a graph, counted in its own account of the layers."""
-
-    layers: int
-    attentions: int
-    """Those of the graph."""
-    fused_attentions: int
-    fp8_products: int
-    casts: int
-    reformats: int
-    slowest: tuple[LayerTime, ...] = ()
-
-
-@dataclass(frozen=True)
-class PlanDetails:
-    """What a TensorRT plan was built from and for, and what became of it."""
-
-    source: str
-    """Digest of the graph."""
-    ranges: tuple[SizeRange, ...] = ()
-    """Of the axes that are not fixed."""
-    is_stripped: bool = False
-    """Its weights are those of the component's graph."""
-    is_version_compatible: bool = False
-    """Newer versions of TensorRT run it too."""
-    report: PlanReport | None = None
-
-
-@dataclass(frozen=True)
-class PositionTable:
-    """What `dit4sr.runtime.positions` needs to know of the trained position table."""
-
-    width: int
-    table_size: int
-    base_size: int
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What the sampler needs to know of the network, and nothing of its architecture."""
-
-    name: str
-    flavour: str
-    variant: str
-    precision: str
-    latent_channels: int
-    vae_factor: int
-    scaling: float
-    shift: float
-    patch_size: int
-    schedule_shift: float
-    training_tile: int
-    default_steps: int
-    default_guidance: float
-    text_tokens: int
-    text_channels: int
-    pooled_channels: int
-    positions: PositionTable
-    weights: str
-    """``trained``, or in what sense they are not."""
-
-    def __post_init__(self) -> None:
-        sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile, self.text_tokens)
-        if min(sizes) < 1 or self.default_steps < 1:
-            raise ValueError("a size on the model card is below one")
-        if not math.isfinite(self.shift) or not 0 < self.scaling < math.inf:
-            raise ValueError("scaling or shift on the model card is no finite number")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison against the torch model: relative errors, and the error plain rounding makes."""
-
-    component: str
-    output: str
-    error: float
-    allowed: float
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where the bundle came from."""
-
-    checkpoint: Mapping[str, str]
-    versions: Mapping[str, str]
-    command: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Everything that ``manifest.json`` says."""
-
-    schema: int
-    model: ModelCard
-    components: Mapping[str, Component]
-    provenance: Provenance
-    engines: tuple[Engine, ...] = ()
-    embeddings: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
-    tokenizers: tuple[FileRecord, ...] = ()
-    verification: tuple[Check, ...] = ()
-
-    def files(self) -> list[FileRecord]:
-        """Every file of the bundle but the manifest, in the order of the manifest."""
-        parts = [component.files for component in self.components.values()]
-        parts += [engine.files for engine in self.engines] + list(self.embeddings.values())
-        # Engines may share a file.
-        return list(dict.fromkeys(record for part in [*parts, self.tokenizers] for record in part))
-
-    def to_text(self) -> str:
-        """The manifest's bytes: the same for the same content."""
-        return json.dumps(to_json(self), indent=2, ensure_ascii=False) + "\n"
+from dit4sr.runtime.manifest import (
+    MANIFEST,
+    Component,
+    Engine,
+    FileRecord,
+    Manifest,
+    ModelCard,
+    read_manifest,
+)
 
 
 @dataclass(frozen=True)
@@ -299,37 +97,3 @@ class Bundle:
         except OSError as error:
             raise IntegrityError(f"{path} cannot be read ({error.strerror})", fix=fix) from None
         return path
-
-
-def read_manifest(file: Path) -> Manifest:
-    """Parse and check a manifest."""
-    try:
-        if file.stat().st_size > LARGEST_MANIFEST:
-            raise IntegrityError(f"{file} is too large to be a manifest")
-        values = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
-    except FileNotFoundError:
-        raise BadInputError(
-            f"{file.parent} holds no {MANIFEST}", expected="a folder that dit4sr-export wrote"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{file} is not readable JSON ({error})", fix="export the bundle anew") from None
-    version = values.get("schema") if isinstance(values, dict) else None
-    if type(version) is int and version != SCHEMA_VERSION:
-        raise IncompatibleError(
-            f"{file} has schema version {version}",
-            expected=str(SCHEMA_VERSION),
-            fix="export the bundle with this version, or install the one that wrote it",
-        )
-    try:
-        return from_json(Manifest, values)
-    except (SchemaError, RecursionError) as error:
-        raise IntegrityError(f"{file}: {error}", fix="export the bundle anew") from None
-
-
-def record_of(path: Path, root: Path) -> FileRecord:
-    """Describe a file that has just been written into a bundle."""
-    return FileRecord(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit4sr.runtime.bundle import MANIFEST
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import MANIFEST
 
 HOME = Path(__file__).parent
 

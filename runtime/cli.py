@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
 
 if TYPE_CHECKING:
-    from dit4sr.runtime.inputs import Item
-    from dit4sr.runtime.job import JobConfig, Record
+    from dit4sr.runtime.batch.inputs import Item
+    from dit4sr.runtime.batch.job import JobConfig, Record
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
@@ -127,8 +127,8 @@ def command(
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 
+    from dit4sr.runtime.batch.inputs import plan_items  # noqa: PLC0415
     from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
-    from dit4sr.runtime.inputs import plan_items  # noqa: PLC0415
 
     model = model or tiny_bundle()
     items = plan_items(
@@ -147,8 +147,8 @@ def command(
 
 def job_config(options: dict[str, Any]) -> JobConfig:
     """The options as one frozen configuration."""
-    from dit4sr.runtime.captions import Captioner, Captions, read_captions  # noqa: PLC0415
-    from dit4sr.runtime.job import Existing, JobConfig  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Existing, JobConfig  # noqa: PLC0415
+    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions  # noqa: PLC0415
 
     ways = [way for way in ("skip_existing", "overwrite", "resume") if options[way]]
     if len(ways) > 1:
@@ -176,11 +176,11 @@ def job_config(options: dict[str, Any]) -> JobConfig:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from dit4sr.runtime.colour import ColourFix  # noqa: PLC0415
-    from dit4sr.runtime.noise import Rng  # noqa: PLC0415
-    from dit4sr.runtime.prompts import Wording  # noqa: PLC0415
+    from dit4sr.runtime.image.colour import ColourFix  # noqa: PLC0415
+    from dit4sr.runtime.prompt.wording import Wording  # noqa: PLC0415
+    from dit4sr.runtime.sampling.noise import Rng  # noqa: PLC0415
+    from dit4sr.runtime.sampling.solver import Solver  # noqa: PLC0415
     from dit4sr.runtime.settings import Settings  # noqa: PLC0415
-    from dit4sr.runtime.solver import Solver  # noqa: PLC0415
 
     quality = options["quality_prompt"]
     return Settings(
@@ -223,9 +223,9 @@ def _run(
     json_file: str | None,
     progress: str,
 ) -> None:
-    from dit4sr.runtime.job import Job  # noqa: PLC0415
-    from dit4sr.runtime.ledger import Ledger  # noqa: PLC0415
-    from dit4sr.runtime.progress import ProgressLine  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Job  # noqa: PLC0415
+    from dit4sr.runtime.batch.ledger import Ledger  # noqa: PLC0415
+    from dit4sr.runtime.console.progress import ProgressLine  # noqa: PLC0415
 
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = ProgressLine(sys.stderr, len(items)) if progress == "auto" and sys.stderr.isatty() else None
@@ -283,8 +283,8 @@ def _json_stream(file: str | None) -> Iterator[TextIO | None]:
 
 
 def _show_plan(model: Path, items: Sequence[Item], config: JobConfig, options: dict[str, Any]) -> None:
-    from dit4sr.runtime.images import read_content, read_photo  # noqa: PLC0415
-    from dit4sr.runtime.table import format_table  # noqa: PLC0415
+    from dit4sr.runtime.console.table import format_table  # noqa: PLC0415
+    from dit4sr.runtime.image.photo import read_content, read_photo  # noqa: PLC0415
 
     rows, refusals = [], []
     with _open(model, options, photos=1) as upscaler:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dit4sr.runtime.backends import Backend, Engine
+from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dit4sr.runtime.bundle import ModelCard
-from dit4sr.runtime.colour import ColourFix
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.guidance import Guidance
-from dit4sr.runtime.noise import Rng
-from dit4sr.runtime.plan import Plan
-from dit4sr.runtime.prompts import Wording
+from dit4sr.runtime.image.colour import ColourFix
+from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.prompt.wording import Wording
+from dit4sr.runtime.sampling.guidance import Guidance
+from dit4sr.runtime.sampling.noise import Rng
+from dit4sr.runtime.sampling.schedule import SamplingSchedule
+from dit4sr.runtime.sampling.solver import Solver
 from dit4sr.runtime.schema import to_json
-from dit4sr.runtime.solver import Solver
 
 MOST_STEPS = 1000
 MOST_PIXELS = 8192 * 8192
@@ -63,13 +63,13 @@ class Settings:
             overlap=overlap,
         )
 
-    def plan(self, card: ModelCard) -> Plan:
+    def schedule(self, card: ModelCard) -> SamplingSchedule:
         """The steps of a run with these settings."""
         known = self.resolved(card)
         assert known.steps is not None
         assert known.guidance is not None
         guidance = Guidance(known.guidance, self.guidance_interval)
-        return Plan.of(known.steps, card.schedule_shift, self.solver, guidance)
+        return SamplingSchedule.of(known.steps, card.schedule_shift, self.solver, guidance)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, the same for the same choices."""

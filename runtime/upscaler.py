@@ -14,22 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends import AUTO, Backend, Choice, choose
-from dit4sr.runtime.bundle import MANIFEST, Bundle, ModelCard
+from dit4sr.runtime.backends.choice import AUTO, Choice, choose
+from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.components import Components
-from dit4sr.runtime.conditions import Conditions
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.images import Picture
-from dit4sr.runtime.noise import Stream
-from dit4sr.runtime.plan import Plan
-from dit4sr.runtime.preprocess import Geometry
-from dit4sr.runtime.sampler import Sampler, WholeSampler
+from dit4sr.runtime.image.geometry import Geometry
+from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
+from dit4sr.runtime.manifest import MANIFEST, ModelCard
+from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
+from dit4sr.runtime.prompt.text_encoder import TextEncoder
+from dit4sr.runtime.sampling.conditions import Conditions
+from dit4sr.runtime.sampling.noise import Stream
+from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
+from dit4sr.runtime.sampling.schedule import SamplingSchedule
+from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
+from dit4sr.runtime.sampling.tiles import Tiling
 from dit4sr.runtime.settings import Settings, TileSizes
-from dit4sr.runtime.text import Embedding, EmbeddingCache, TextEncoder
-from dit4sr.runtime.tiled_sampler import TiledSampler
-from dit4sr.runtime.tiles import Tiling
-from dit4sr.runtime.vae import PictureCoder, posterior, scaled
 
 Floats = NDArray[np.float32]
 
@@ -229,22 +232,24 @@ class Upscaler:
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
         tiling = Tiling.cover(height, width, sizes.tile, sizes.overlap, card.patch_size)
         vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
-        plan = settings.plan(card)
-        work.total = 2 * len(vae_tiling.tiles) + plan.steps * -(-len(tiling.tiles) // work.tile_batch)
+        schedule = settings.schedule(card)
+        work.total = 2 * len(vae_tiling.tiles) + schedule.steps * -(-len(tiling.tiles) // work.tile_batch)
         coder = PictureCoder(self._backend, card, work.tick)
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):
-            prompts = self._prompts(work, plan.branches)
+            prompts = self._prompts(work, schedule.branches)
         with work.timed("vae_encoder"), self._components.use("vae_encoder") as engine:
             moments = coder.encode(engine.context(), enlarged, vae_tiling)
         # The order of the draws is the released one: the starting noise, then one posterior per branch.
         noise = stream.normal([1, card.latent_channels, height, width])[0]
         conditions = Conditions(
-            scaled(_condition(moments, stream, plan.branches, settings), card), prompts, plan.timesteps
+            scaled(_condition(moments, stream, schedule.branches, settings), card),
+            prompts,
+            schedule.timesteps,
         )
         del moments
-        sampler = self._sampler(plan, conditions, tiling, work.tile_batch)
+        sampler = self._sampler(schedule, conditions, tiling, work.tile_batch)
         with work.timed("prepare"), self._components.use("prepare") as engine:
             sampler.prepare(engine)
         with work.timed("step"), self._components.use("step") as engine:
@@ -255,10 +260,12 @@ class Upscaler:
             picture = settings.colour.apply(picture, enlarged)
         return work.geometry.finish(picture)
 
-    def _sampler(self, plan: Plan, conditions: Conditions, tiling: Tiling, batch: int) -> Sampler:
+    def _sampler(
+        self, schedule: SamplingSchedule, conditions: Conditions, tiling: Tiling, batch: int
+    ) -> Sampler:
         if tiling.is_whole:
-            return WholeSampler(self._backend, self.card, plan, conditions)
-        return TiledSampler(self._backend, self.card, plan, conditions, tiling=tiling, batch=batch)
+            return WholeSampler(self._backend, self.card, schedule, conditions)
+        return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
     def _prompts(self, work: _Work, branches: int) -> list[Embedding]:
         """Embeddings of the branches, negative before positive."""

@@ -18,17 +18,18 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format as in_layout
 
 from dit4sr.bench.gpu.autoencoder import CHANNELS, LATENT, Decoder, Encoder
-from dit4sr.export.cost import released_macs, simplified_macs, tera_flops
-from dit4sr.export.engines.mixed import MixedModule
-from dit4sr.export.engines.packaging import compile_package, write_weights
-from dit4sr.export.models.config import TransformerConfig
-from dit4sr.export.models.simplified import Denoiser, Prepare, modulation_width
-from dit4sr.export.models.step import Step
-from dit4sr.export.models.transformer import Transformer
-from dit4sr.runtime.backends.inductor import WARM_RUNS, Inductor, InductorContext, InductorEngine
-from dit4sr.runtime.backends.packages import NAME, Package
-from dit4sr.runtime.backends.tensors import array_of
-from dit4sr.runtime.bundle import Component, Engine, TensorSpec, record_of
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs, tera_flops
+from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
+from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
+from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.step import Step
+from dit4sr.export.engines.inductor.mixed import MixedModule
+from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
+from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor, InductorContext, InductorEngine
+from dit4sr.runtime.backends.inductor.packages import NAME, Package
+from dit4sr.runtime.backends.inductor.tensors import array_of
+from dit4sr.runtime.manifest import Component, Engine, TensorSpec, record_of
 
 Call = Callable[[], Any]
 ROWS, STEPS = 2, 40

@@ -22,9 +22,9 @@ import click
 import torch
 
 from dit4sr.bench.gpu.contenders import CONTENDERS, STEPS, Workload
-from dit4sr.export.models.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.kernels.timing import Machine
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 SMALL = TransformerConfig(

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from dit4sr.runtime.bundle import MANIFEST, Bundle, Engine, Manifest
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.manifest import MANIFEST, Engine, Manifest
 
 Progress = Callable[[str], None]
 

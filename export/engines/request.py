@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dit4sr.export.engines import Progress
-from dit4sr.runtime.bundle import Bundle, Manifest
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
-    from dit4sr.export.engines.inductor import InductorConfig
+    from dit4sr.export.engines.inductor.builder import InductorConfig
     from dit4sr.export.engines.tensorrt import Form, TensorRtConfig
-    from dit4sr.export.systems import System
+    from dit4sr.export.pipeline import System
 
 TENSORRT, INDUCTOR = "tensorrt", "inductor"
 
@@ -45,7 +46,7 @@ class EngineRequest:
     def check(self, precision: str) -> None:
         """Refuse before minutes of exporting what could not be built afterwards."""
         if INDUCTOR in self.kinds:
-            from dit4sr.export.engines import inductor
+            from dit4sr.export.engines.inductor import builder as inductor
 
             inductor.preflight(precision, self._for_inductor())
         if TENSORRT in self.kinds:
@@ -66,7 +67,7 @@ class EngineRequest:
 
             manifest = tensorrt.add_to(Bundle.open(path), self._for_tensorrt(), progress=progress)
         if INDUCTOR in self.kinds and system is not None:
-            from dit4sr.export.engines import inductor
+            from dit4sr.export.engines.inductor import builder as inductor
 
             manifest = inductor.add_to(Bundle.open(path), system, self._for_inductor(), progress=progress)
         return manifest
@@ -89,7 +90,7 @@ class EngineRequest:
         )
 
     def _for_inductor(self) -> InductorConfig:
-        from dit4sr.export.engines.inductor import InductorConfig, picture_of
+        from dit4sr.export.engines.inductor.builder import InductorConfig, picture_of
 
         if len(self.profiles) > 1:
             raise BadInputError(f"{len(self.profiles)} profiles", expected=f"one for {INDUCTOR} engines")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 
 # torch takes seconds to import, and --help needs none of it.
 # ruff: noqa: PLC0415
@@ -44,9 +44,9 @@ def command(
     import torch
 
     from dit4sr.export.tiny.ablation import ablate as ablations_of
+    from dit4sr.export.tiny.data.held_out import held_out_pairs
     from dit4sr.export.tiny.evaluation import evaluate as scores_of
     from dit4sr.export.tiny.evaluation import format_scores
-    from dit4sr.export.tiny.held_out import held_out_pairs
     from dit4sr.export.tiny.recipe import RECIPES
     from dit4sr.export.tiny.system import read_checkpoint, write_checkpoint
     from dit4sr.export.tiny.train import train

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dit4sr.export.models.config import Variant
+from dit4sr.export.architectures.dit4sr.config import Variant
+from dit4sr.export.tiny.data.held_out import Pair
 from dit4sr.export.tiny.evaluation import Score, restoring, score
-from dit4sr.export.tiny.flow import Restorer
-from dit4sr.export.tiny.held_out import Pair
 from dit4sr.export.tiny.recipe import TRANSFORMER
 from dit4sr.export.tiny.system import TinySystem
+from dit4sr.export.tiny.training.flow import Restorer
 
 SWITCHED_OFF = {
     "everything on": Variant.FULL,

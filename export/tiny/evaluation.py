@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dit4sr.export.tiny.degradation import enlarged
-from dit4sr.export.tiny.held_out import Pair
+from dit4sr.export.tiny.data.degradation import enlarged
+from dit4sr.export.tiny.data.held_out import Pair
 from dit4sr.export.tiny.system import TinySystem
-from dit4sr.runtime.table import format_table
+from dit4sr.runtime.console.table import format_table
 
 Picture = NDArray[np.uint8]
 Way = Callable[[Pair], Picture]

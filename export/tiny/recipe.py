@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dit4sr.export.models.config import Flavour, TransformerConfig
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 
 SCALE = 4
 """How much larger the restored picture is."""

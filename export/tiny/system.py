@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dit4sr.export.checkpoint import read_json
-from dit4sr.export.tiny.autoencoder import as_image
-from dit4sr.export.tiny.degradation import enlarged
-from dit4sr.export.tiny.flow import SCHEDULE_SHIFT, Restorer
-from dit4sr.export.tiny.latents import Scale, encode
+from dit4sr.export.tiny.data.degradation import enlarged
 from dit4sr.export.tiny.recipe import TILE, TRANSFORMER, VAE
+from dit4sr.export.tiny.training.autoencoder import as_image
+from dit4sr.export.tiny.training.flow import SCHEDULE_SHIFT, Restorer
+from dit4sr.export.tiny.training.latents import Scale, encode
+from dit4sr.export.weights.checkpoint import read_json
 from dit4sr.runtime.files import atomic_directory
-from dit4sr.runtime.schedule import noise_levels
+from dit4sr.runtime.sampling.noise_levels import noise_levels
 
 Picture = NDArray[np.uint8]
 WEIGHTS = "diffusion_pytorch_model.safetensors"

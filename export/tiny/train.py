@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dit4sr.export.tiny.autoencoder import train_vae
-from dit4sr.export.tiny.finish import finish
-from dit4sr.export.tiny.flow import train_flow
-from dit4sr.export.tiny.latents import Scale, encode_pairs
 from dit4sr.export.tiny.recipe import Recipe
 from dit4sr.export.tiny.system import TinySystem
-from dit4sr.export.tiny.training import Say
+from dit4sr.export.tiny.training.autoencoder import train_vae
+from dit4sr.export.tiny.training.finish import finish
+from dit4sr.export.tiny.training.flow import train_flow
+from dit4sr.export.tiny.training.latents import Scale, encode_pairs
+from dit4sr.export.tiny.training.loop import Say
 
 
 def train(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> TinySystem:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dit4sr.kernels.depthwise_inject.operator import depthwise_inject
+from dit4sr.kernels.depthwise_inject.torch_op import depthwise_inject
 from dit4sr.kernels.timing import Machine, Row, benchmark_command, compare
 
 __all__ = ["channels_last", "main", "measure", "released"]

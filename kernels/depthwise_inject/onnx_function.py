@@ -15,7 +15,7 @@ import onnxscript
 import torch
 from onnxscript import opset21
 
-from dit4sr.kernels.depthwise_inject import operator  # noqa: F401  (registers the operator named below)
+from dit4sr.kernels.depthwise_inject import torch_op as operator  # noqa: F401  (registers the operator named below)
 
 __all__ = ["attach", "translation_table"]
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dit4sr.kernels.joint_attention import operator
-from dit4sr.kernels.joint_attention.operator import attention_flops, unpack
+from dit4sr.kernels.joint_attention import torch_op as operator
 from dit4sr.kernels.joint_attention.reference import EPSILON
+from dit4sr.kernels.joint_attention.torch_op import attention_flops, unpack
 from dit4sr.kernels.timing import Machine, Row, benchmark_command, compare
 
 __all__ = ["attend", "concatenated", "main", "measure", "spelled_out"]

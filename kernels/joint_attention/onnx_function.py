@@ -20,7 +20,7 @@ import onnxscript
 import torch
 from onnx_ir import DataType, Value
 
-from dit4sr.kernels.joint_attention import operator  # noqa: F401  (registers the operators named below)
+from dit4sr.kernels.joint_attention import torch_op as operator  # noqa: F401  (registers the operators named below)
 from dit4sr.kernels.joint_attention.reference import EPSILON
 
 __all__ = ["attach", "translation_table"]

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from support.runtime_system import CARD, write_toy_bundle
 
-from dit4sr.bench import limits
 from dit4sr.bench.cli import ABLATIONS, BASELINES, command
+from dit4sr.bench.measure import limits
 from dit4sr.bench.record import OURS, read_record
 from dit4sr.bench.subject import drawn_specimen
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 
 QUICK = ["--steps", "2", "-w", "1", "-r", "3", "--min-time", "0", "--max-time", "0.1", "--threads", "1"]
 
@@ -144,7 +144,7 @@ def test_what_could_only_fail_later_is_refused_before_anything_is_measured(
     def nothing_is_measured(*_):
         raise AssertionError("measured")
 
-    monkeypatch.setattr("dit4sr.bench.latency.Latency.cold_starts", nothing_is_measured)
+    monkeypatch.setattr("dit4sr.bench.measure.latency.Latency.cold_starts", nothing_is_measured)
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     assert run_command(command, [str(bundle), *QUICK, "--picture", photo, *arguments]) == code
     assert says in capsys.readouterr().err
@@ -160,14 +160,16 @@ def test_sizes_that_the_engine_does_not_take_are_noted(bundle, photo, capsys):
 
 def test_names_are_those_of_the_modules():
     """The command lists them itself, so that --help need not import NumPy."""
-    from dit4sr.bench import ablations, baselines  # noqa: PLC0415
+    from dit4sr.bench.baselines import ablations  # noqa: PLC0415
+    from dit4sr.bench.baselines import calls as baselines  # noqa: PLC0415
 
     assert (ablations.NAMES, baselines.NAMES) == (ABLATIONS, BASELINES)
 
 
 def test_help_needs_no_numpy():
     script = (
-        "import sys\nfrom dit4sr.bench.cli import command\nfrom dit4sr.runtime.command import run_command\n"
+        "import sys\nfrom dit4sr.bench.cli import command\n"
+        "from dit4sr.runtime.console.command import run_command\n"
         "assert run_command(command, ['--help']) == 0\n"
         "assert not {'numpy', 'torch', 'onnxruntime'} & set(sys.modules)"
     )

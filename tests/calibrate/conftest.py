@@ -10,9 +10,9 @@ from PIL import Image
 from support.quantised_system import FACTOR as VAE_FACTOR
 from support.quantised_system import TILE, write_half_bundle
 
-from dit4sr.calibrate.observer import observe
-from dit4sr.calibrate.photos import SCALE, folder_cases
-from dit4sr.calibrate.statistics import Statistics
+from dit4sr.calibrate.observe.observer import observe
+from dit4sr.calibrate.observe.photos import SCALE, folder_cases
+from dit4sr.calibrate.observe.statistics import Statistics
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.settings import Settings
 

@@ -8,10 +8,11 @@ import re
 import pytest
 from support.quantised_system import PRODUCTS
 
-from dit4sr.calibrate import cli, study
+from dit4sr.calibrate import cli
 from dit4sr.calibrate.__main__ import command as study_command
-from dit4sr.calibrate.page import BEGIN, END
-from dit4sr.runtime.command import run_command
+from dit4sr.calibrate.study import comparison as study
+from dit4sr.calibrate.study.page import BEGIN, END
+from dit4sr.runtime.console.command import run_command
 
 
 def run(*arguments: object) -> int:

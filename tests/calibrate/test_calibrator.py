@@ -13,11 +13,11 @@ from support.quantised_system import PRODUCTS
 from dit4sr.calibrate import calibrator
 from dit4sr.calibrate.calibrator import TABLE, calibrate, make_smaller
 from dit4sr.calibrate.config import CalibrationConfig, Recipe
-from dit4sr.calibrate.formats import FORMATS
-from dit4sr.calibrate.judge import Judge
-from dit4sr.calibrate.photos import folder_cases, split
+from dit4sr.calibrate.observe.photos import folder_cases, split
 from dit4sr.calibrate.report import format_report
-from dit4sr.export.inspection import format_inspection
+from dit4sr.calibrate.scales.formats import FORMATS
+from dit4sr.calibrate.search.evaluator import Judge
+from dit4sr.export.reports.inspection import format_inspection
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError
 from dit4sr.runtime.settings import Settings

@@ -8,17 +8,17 @@ import pytest
 from support.encoders import TINY, write_encoder
 from support.networks import smallest_config
 
-from dit4sr.calibrate.candidates import smaller_components
 from dit4sr.calibrate.encoders import embedding_errors
-from dit4sr.calibrate.formats import FORMATS
-from dit4sr.calibrate.variants import write_variant
-from dit4sr.export.dit4sr import Dit4sr
+from dit4sr.calibrate.graph.bundle_rewriting import write_variant
+from dit4sr.calibrate.scales.formats import FORMATS
+from dit4sr.calibrate.search.trial_bundles import smaller_components
+from dit4sr.export.architectures.dit4sr.layout import read_tensors
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
+from dit4sr.export.architectures.text_encoders.clip import ClipConfig
+from dit4sr.export.architectures.text_encoders.encoders import checkpoint_encoders
+from dit4sr.export.architectures.text_encoders.t5 import T5Config
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.models.clip import ClipConfig
-from dit4sr.export.models.layout import read_tensors
-from dit4sr.export.models.t5 import T5Config
-from dit4sr.export.text import checkpoint_encoders
-from dit4sr.export.weights import RandomWeights
+from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.bundle import Bundle
 
 LARGE_ENOUGH = {

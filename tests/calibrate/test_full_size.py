@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dit4sr.calibrate.formats import FP8
-from dit4sr.calibrate.placement import Treatment, quantise_products, quantised_products
-from dit4sr.calibrate.products import find_products
-from dit4sr.calibrate.variants import load_graph
-from dit4sr.calibrate.watching import STEP
-from dit4sr.export.dit4sr import Dit4sr
+from dit4sr.calibrate.graph.bundle_rewriting import load_graph
+from dit4sr.calibrate.graph.matmuls import find_products
+from dit4sr.calibrate.graph.qdq import Treatment, quantise_products, quantised_products
+from dit4sr.calibrate.observe.tap import STEP
+from dit4sr.calibrate.scales.formats import FP8
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.layout import read_tensors
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.models.config import TransformerConfig
-from dit4sr.export.models.layout import read_tensors
-from dit4sr.export.systems import full_size_system
+from dit4sr.export.pipeline import full_size_system
 from dit4sr.export.tiny.recipe import TRANSFORMER
-from dit4sr.export.weights import RandomWeights
+from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.networks import ARCHITECTURES, tiny_config, write_checkpoint
 
-from dit4sr.export.models.config import Flavour, TransformerConfig
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,13 +14,13 @@ from support.networks import ARCHITECTURES, smallest_config
 
 from dit4sr.export import exporter, verify
 from dit4sr.export.architecture import example_sizes
-from dit4sr.export.binding import SOURCES
-from dit4sr.export.dit4sr import Dit4sr
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
+from dit4sr.export.architectures.dit4sr.layout import read_tensors
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.inspection import view_graphs
-from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
-from dit4sr.export.models.layout import read_tensors
-from dit4sr.export.weights import RandomWeights
+from dit4sr.export.graph.external_data import SOURCES
+from dit4sr.export.reports.inspection import view_graphs
+from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 

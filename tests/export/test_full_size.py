@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from dit4sr.export.models.config import TransformerConfig
-from dit4sr.export.models.layout import lr_tensors, released_layout
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.layout import lr_tensors, released_layout
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def test_full_size_opens_in_fp16_within_8_gb(tmp_path):
     write_sparse_checkpoint(tmp_path / "transformer")
     script = (
         "import resource, sys, torch, pathlib\n"
-        "from dit4sr.export.loading import load_transformer\n"
+        "from dit4sr.export.architectures.dit4sr.loading import load_transformer\n"
         "model = load_transformer(pathlib.Path(sys.argv[1]), dtype=torch.float16)\n"
         "print(sum(t.numel() for t in model.state_dict().values()))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"

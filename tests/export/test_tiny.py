@@ -13,22 +13,22 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from dit4sr.export.loading import load_transformer
-from dit4sr.export.models.config import Flavour, Variant
-from dit4sr.export.systems import checkpoint_system
-from dit4sr.export.tiny import autoencoder, finish, flow
+from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
+from dit4sr.export.architectures.dit4sr.loading import load_transformer
+from dit4sr.export.pipeline import checkpoint_system
 from dit4sr.export.tiny.__main__ import command
 from dit4sr.export.tiny.ablation import as_variant
-from dit4sr.export.tiny.crops import made_ahead, pair_batch, vae_batch
-from dit4sr.export.tiny.degradation import degrade, enlarged
-from dit4sr.export.tiny.drawings import draw_picture
+from dit4sr.export.tiny.data.crops import made_ahead, pair_batch, vae_batch
+from dit4sr.export.tiny.data.degradation import degrade, enlarged
+from dit4sr.export.tiny.data.drawings import draw_picture
+from dit4sr.export.tiny.data.held_out import PLACES, held_out_pairs
+from dit4sr.export.tiny.data.photographs import HELD_OUT, TRAINING, training_photographs
 from dit4sr.export.tiny.evaluation import gradient_energy
-from dit4sr.export.tiny.held_out import PLACES, held_out_pairs
-from dit4sr.export.tiny.latents import Pairs, Scale
-from dit4sr.export.tiny.photographs import HELD_OUT, TRAINING, training_photographs
 from dit4sr.export.tiny.recipe import TRANSFORMER, TRIAL, Phase, Schedule
 from dit4sr.export.tiny.system import TinySystem, read_checkpoint, write_checkpoint
 from dit4sr.export.tiny.train import train
+from dit4sr.export.tiny.training import autoencoder, finish, flow
+from dit4sr.export.tiny.training.latents import Pairs, Scale
 
 STAGES = ("vae", "flow", "finish")
 

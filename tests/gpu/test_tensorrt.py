@@ -21,7 +21,7 @@ from dit4sr.export.engines.tensorrt import Forms, TensorRtConfig, add_to
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.seats import WARM_RUNS
+from dit4sr.runtime.backends.tensorrt.context_pool import WARM_RUNS
 from dit4sr.runtime.bundle import Bundle
 
 pytestmark = pytest.mark.gpu

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dit4sr.export.cli import command
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.console.command import run_command
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,7 +54,7 @@ def test_every_dependency_has_its_reason():
 
 def test_the_runtime_imports_no_framework():
     script = (
-        "import sys, dit4sr.runtime.command, dit4sr.runtime.positions\n"
+        "import sys, dit4sr.runtime.console.command, dit4sr.runtime.sampling.positions\n"
         "print([name for name in ('torch', 'onnx', 'diffusers', 'transformers', 'safetensors') "
         "if name in sys.modules])"
     )
@@ -65,7 +65,8 @@ def test_the_runtime_imports_no_framework():
 def test_help_needs_no_torch():
     """--help answers at once, and on machines where the exporter could not run."""
     script = (
-        "import sys\nfrom dit4sr.export.cli import command\nfrom dit4sr.runtime.command import run_command\n"
+        "import sys\nfrom dit4sr.export.cli import command\n"
+        "from dit4sr.runtime.console.command import run_command\n"
         "assert run_command(command, ['--help']) == 0\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

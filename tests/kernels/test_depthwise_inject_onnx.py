@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.injection import allowed_error, error, inputs, truth
 
-from dit4sr.kernels.depthwise_inject import onnx_function, operator
+from dit4sr.kernels.depthwise_inject import onnx_function
+from dit4sr.kernels.depthwise_inject import torch_op as operator
 
 CHANNELS = 24
 

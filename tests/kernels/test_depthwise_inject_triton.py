@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.injection import allowed_error, error, inputs, truth
 
 from dit4sr.kernels import aot
-from dit4sr.kernels.depthwise_inject import kernel, operator
+from dit4sr.kernels.depthwise_inject import kernel
+from dit4sr.kernels.depthwise_inject import torch_op as operator
 
 SMALL = kernel.Tile(columns=4, lines=2, channels=8)
 

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from support.attention import OPERATORS, allowed_error, error, inputs, sizes, truth
 
-from dit4sr.kernels.joint_attention import onnx_function, operator
+from dit4sr.kernels.joint_attention import onnx_function
+from dit4sr.kernels.joint_attention import torch_op as operator
 
 NODES = dict(zip(OPERATORS, ("JointAttention", "JointAttentionFinal", "JointAttentionDual"), strict=True))
 HEADS = 2

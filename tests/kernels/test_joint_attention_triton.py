@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.attention import OPERATORS, allowed_error, eager, error, inputs, sizes, truth
 
 from dit4sr.kernels import aot
-from dit4sr.kernels.joint_attention import kernel, operator
+from dit4sr.kernels.joint_attention import kernel
+from dit4sr.kernels.joint_attention import torch_op as operator
 
 SMALL = kernel.Tile(queries=16, keys=16, num_warps=1)  # the smallest whose products a compiler would take
 ONE = {"rows": 1, "heads": 1, "tokens": 1, "words": 1, "seed": 0}

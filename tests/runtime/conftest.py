@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.photos import make_photo
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Upscaler
@@ -29,10 +30,3 @@ def upscaler(toy_bundle):
 def photo() -> np.ndarray:
     """A small picture with gradients and an edge."""
     return make_photo(12, 10)
-
-
-def make_photo(height: int, width: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
-    planes = np.stack([rows, columns, (rows + columns > 0.8) * 1.0], axis=-1) * 180 + 30
-    return (planes + rng.normal(0, 8, planes.shape)).clip(0, 255).astype(np.uint8)

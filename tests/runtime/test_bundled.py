@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dit4sr.bench.quality import psnr, ssim
+from dit4sr.bench.accuracy.quality import psnr, ssim
 from dit4sr.export.tiny import CHECKPOINT
+from dit4sr.export.tiny.data.held_out import sample_pairs
 from dit4sr.export.tiny.evaluation import gradient_energy
-from dit4sr.export.tiny.held_out import sample_pairs
 from dit4sr.runtime import Upscaler, bundled
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError

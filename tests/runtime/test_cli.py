@@ -16,17 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.photos import make_photo
 
 from dit4sr.runtime import cli
+from dit4sr.runtime.batch.ledger import NAME as LEDGER
 from dit4sr.runtime.cli import command
-from dit4sr.runtime.colour import ColourFix
-from dit4sr.runtime.command import run_command
-from dit4sr.runtime.images import WRITABLE
-from dit4sr.runtime.ledger import NAME as LEDGER
-from dit4sr.runtime.noise import Rng, picture_seed
-from dit4sr.runtime.solver import Solver
-
-from .conftest import make_photo
+from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.image.colour import ColourFix
+from dit4sr.runtime.image.photo import WRITABLE
+from dit4sr.runtime.sampling.noise import Rng, picture_seed
+from dit4sr.runtime.sampling.solver import Solver
 
 MAIN = "from dit4sr.runtime.cli import main; main()"
 
@@ -367,7 +366,8 @@ def test_importing_costs_less_than_what_it_stands_on():
     foundation = seconds("import numpy, PIL.Image")
     library = seconds("from dit4sr.runtime import Upscaler")
     command_help = seconds(
-        "import sys; from dit4sr.runtime.cli import command; from dit4sr.runtime.command import run_command\n"
+        "import sys; from dit4sr.runtime.cli import command\n"
+        "from dit4sr.runtime.console.command import run_command\n"
         "assert run_command(command, ['--help']) == 0; assert 'numpy' not in sys.modules"
     )
     assert library < 2.5 * foundation
@@ -377,7 +377,8 @@ def test_importing_costs_less_than_what_it_stands_on():
 def test_the_runtime_loads_no_framework(toy_bundle, folder, tmp_path):
     """Neither when it is imported, nor when it has restored a picture."""
     script = (
-        "import sys; from dit4sr.runtime.cli import command; from dit4sr.runtime.command import run_command\n"
+        "import sys; from dit4sr.runtime.cli import command\n"
+        "from dit4sr.runtime.console.command import run_command\n"
         "assert run_command(command, sys.argv[1:]) == 0\n"
         "print([n for n in ('torch', 'onnx', 'diffusers', 'transformers', 'tensorrt') if n in sys.modules])"
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.photos import make_photo
 from support.runtime_loop import restore_with_torch
 from support.runtime_system import TorchSystem, toy_prompts, toy_weights, write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.guidance import Guidance
-from dit4sr.runtime.plan import Plan
-from dit4sr.runtime.solver import Solver
-
-from .conftest import make_photo
+from dit4sr.runtime.sampling.guidance import Guidance
+from dit4sr.runtime.sampling.schedule import SamplingSchedule
+from dit4sr.runtime.sampling.solver import Solver
 
 SIZES = {"one tile": (8, 8), "lifted to one tile": (7, 5), "tiled": (13, 21), "tiled and odd": (9, 17)}
 
@@ -61,7 +60,7 @@ def test_the_loop_on_the_device_is_the_loop_over_tiles(upscaler, solver, monkeyp
     photo = make_photo(8, 8)
     settings = Settings(steps=6, solver=solver, guidance_interval=(0.1, 0.8))
     whole = upscaler.upscale(photo, settings=settings).picture
-    monkeypatch.setattr("dit4sr.runtime.tiles.Tiling.is_whole", False)
+    monkeypatch.setattr("dit4sr.runtime.sampling.tiles.Tiling.is_whole", False)
     tiled = upscaler.upscale(photo, settings=settings).picture
     assert np.abs(whole.astype(int) - tiled).max() <= 1
 
@@ -81,7 +80,7 @@ def test_better_solvers_come_closer_to_the_limit(upscaler):
 
 
 def test_limited_guidance_runs_half_the_rows(upscaler):
-    plan = Plan.of(4, 3.0, Solver.EULER, Guidance(3.0, (0.2, 0.95)))
+    plan = SamplingSchedule.of(4, 3.0, Solver.EULER, Guidance(3.0, (0.2, 0.95)))
     with upscaler._components.use("step") as engine:
         assert [len(weights) for weights in plan.weights(engine)] == [1, 2, 2, 1]
 

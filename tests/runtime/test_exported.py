@@ -12,20 +12,20 @@ from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from support.encoders import TINY, TINY_VAE, write_encoder
 from support.networks import seeded_transformer, smallest_config, write_checkpoint
+from support.photos import make_photo
 from support.runtime_loop import restore_with_torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from dit4sr.export.architectures.dit4sr.config import Flavour
+from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.text_encoders.encoders import layout, network
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.models.config import Flavour
-from dit4sr.export.models.transformer import Transformer
-from dit4sr.export.systems import checkpoint_system
-from dit4sr.export.text import layout, network
-from dit4sr.export.weights import RandomWeights
+from dit4sr.export.pipeline import checkpoint_system
+from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.bundle import Bundle, ModelCard
-
-from .conftest import make_photo
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import ModelCard
 
 JOINT, POOLED = (
     TINY["text_t5"].d_model,

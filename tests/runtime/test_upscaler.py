@@ -11,17 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
+from support.photos import make_photo
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.colour import ColourFix
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
-from dit4sr.runtime.noise import Rng
-from dit4sr.runtime.sampler import WholeSampler
-from dit4sr.runtime.tiled_sampler import TiledSampler
+from dit4sr.runtime.image.colour import ColourFix
+from dit4sr.runtime.sampling.noise import Rng
+from dit4sr.runtime.sampling.sampler import WholeSampler
+from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.upscaler import CancelledError
-
-from .conftest import make_photo
 
 
 def requests():

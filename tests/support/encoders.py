@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from dit4sr.export.models.clip import ClipConfig
-from dit4sr.export.models.t5 import T5Config
-from dit4sr.export.text import FOLDERS, layout
-from dit4sr.export.vae import SD35_VAE
-from dit4sr.export.weights import RandomWeights
+from dit4sr.export.architectures.autoencoder_kl.components import SD35_VAE
+from dit4sr.export.architectures.text_encoders.clip import ClipConfig
+from dit4sr.export.architectures.text_encoders.encoders import FOLDERS, layout
+from dit4sr.export.architectures.text_encoders.t5 import T5Config
+from dit4sr.export.weights.sources import RandomWeights
 
 TINY = {
     "text_clip_l": ClipConfig(60, 16, 32, 3, 2, 12, 8, "quick_gelu", 1e-5, 2),

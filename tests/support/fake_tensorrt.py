@@ -25,7 +25,7 @@ from onnx.external_data_helper import ExternalDataInfo
 
 from dit4sr.export.engines.tensorrt import Tools
 from dit4sr.export.engines.tensorrt.compiler import Built, Order
-from dit4sr.runtime.backends import Array
+from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding
 from dit4sr.runtime.backends.tensorrt.machine import Machine

@@ -5,7 +5,8 @@ import functools
 import numpy as np
 import torch
 
-from dit4sr.kernels.depthwise_inject import operator, reference
+from dit4sr.kernels.depthwise_inject import reference
+from dit4sr.kernels.depthwise_inject import torch_op as operator
 
 
 def inputs(rows, height, width, channels, *, dtype=torch.float32, strided=False, seed=0):

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dit4sr.runtime.bundle import (
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
-    Bundle,
     Check,
     Component,
     Engine,

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from dit4sr.export.models.config import Flavour, TransformerConfig, Variant
-from dit4sr.export.models.layout import released_layout
-from dit4sr.export.models.transformer import Transformer
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
+from dit4sr.export.architectures.dit4sr.layout import released_layout
+from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 
 ARCHITECTURES = [
     (flavour, variant)

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from dit4sr.runtime.bundle import (
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
-    Bundle,
     Component,
     Manifest,
     ModelCard,

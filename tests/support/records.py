@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dit4sr.bench.measure.statistics import Ratio
 from dit4sr.bench.record import (
     OURS,
     SCHEMA_VERSION,
@@ -19,7 +20,6 @@ from dit4sr.bench.record import (
     Subjected,
     SweepRow,
 )
-from dit4sr.bench.statistics import Ratio
 
 SCOPES = {"cold start": 1.2, "picture": 0.8, "step": 0.015, "stage step": 0.6, "stage vae_decoder": 0.12}
 

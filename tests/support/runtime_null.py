@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dit4sr.runtime.backends.onnxruntime import host_array
+from dit4sr.runtime.backends.onnxruntime.backend import host_array
 
 
 class NullBackend:

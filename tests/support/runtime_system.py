@@ -22,7 +22,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
-from dit4sr.runtime.bundle import (
+from dit4sr.runtime.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     Component,

@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from support.networks import smallest_config
 from torch import Tensor, nn
 
-from dit4sr.export.architecture import Part
-from dit4sr.export.dit4sr import VAE_FACTOR, Dit4sr
-from dit4sr.export.models.config import Flavour
-from dit4sr.export.models.layout import read_tensors
-from dit4sr.export.systems import System, random_prompts
-from dit4sr.export.weights import RandomWeights
-from dit4sr.runtime.bundle import TensorSpec
+from dit4sr.export.architecture import ComponentSource
+from dit4sr.export.architectures.dit4sr.config import Flavour
+from dit4sr.export.architectures.dit4sr.layout import read_tensors
+from dit4sr.export.architectures.dit4sr.network import VAE_FACTOR, Dit4sr
+from dit4sr.export.pipeline import System, random_prompts
+from dit4sr.export.weights.sources import RandomWeights
+from dit4sr.runtime.manifest import TensorSpec
 
 CHANNELS, SEED = 16, 5
 
@@ -54,7 +54,7 @@ def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> System:
     for name, module, given, made in halves:
         shapes = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
         surroundings.append(
-            Part(
+            ComponentSource(
                 name,
                 module.eval().requires_grad_(False),
                 (given,),

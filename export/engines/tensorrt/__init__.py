@@ -14,7 +14,8 @@ from dit4sr.export.engines.tensorrt.config import Form, Forms, TensorRtConfig
 from dit4sr.export.engines.tensorrt.preflight import check_machine
 from dit4sr.export.engines.tensorrt.profiles import Span, picture_spans
 from dit4sr.runtime.backends.tensorrt.machine import this_machine
-from dit4sr.runtime.bundle import Bundle, Manifest
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import Manifest
 
 __all__ = ["Form", "Forms", "Span", "TensorRtConfig", "Tools", "add_to", "build", "check", "picture_spans"]
 

@@ -14,8 +14,8 @@ from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.backends.tensorrt.compatibility import numbers
 from dit4sr.runtime.backends.tensorrt.machine import Machine
 from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
-from dit4sr.runtime.table import format_bytes
 
 OLDEST, BEYOND = (10, 13), (12,)
 NUMPY_READY = (11, 2, 1)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dit4sr.runtime.bundle import Component, ModelCard, SizeRange, TensorSpec
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import Component, ModelCard, SizeRange, TensorSpec
 
 if TYPE_CHECKING:
     from dit4sr.export.engines.tensorrt.config import TensorRtConfig

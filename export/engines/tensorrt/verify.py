@@ -15,8 +15,9 @@ from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.verify import Arrays, graph_runner, relative_error, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.plans import Plan
-from dit4sr.runtime.bundle import Bundle, Check, TensorSpec
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError
+from dit4sr.runtime.manifest import Check, TensorSpec
 
 ROUNDS = 3
 """Runs before one is timed."""

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends import Array
 from dit4sr.runtime.backends.failures import translated
-from dit4sr.runtime.backends.packages import fixed_sizes
+from dit4sr.runtime.backends.inductor.packages import fixed_sizes
+from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
+from dit4sr.runtime.backends.tensorrt.context_pool import Seat, Seats
 from dit4sr.runtime.backends.tensorrt.driver import Driver
-from dit4sr.runtime.backends.tensorrt.exchange import LentArray, borrowed
+from dit4sr.runtime.backends.tensorrt.interop import LentArray, borrowed
 from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.backends.tensorrt.plans import Plan
-from dit4sr.runtime.backends.tensorrt.seats import Seat, Seats
-from dit4sr.runtime.bundle import Bundle, TensorSpec
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError
+from dit4sr.runtime.manifest import TensorSpec
 
 
 class TensorRt:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dit4sr.runtime.backends import AUTO, Compatibility
+from dit4sr.runtime.backends.choice import AUTO, Compatibility
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
-from dit4sr.runtime.bundle import Bundle, Engine
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import Engine
 
 REBUILD = f"rebuild with dit4sr-export --engine {NAME}, or use backend onnxruntime"
 

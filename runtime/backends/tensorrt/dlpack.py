@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dit4sr.runtime.backends import Array
+from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.errors import BadInputError
 
 Device = tuple[int, int]

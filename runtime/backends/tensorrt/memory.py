@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dit4sr.runtime.backends import Array
+from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.driver import Driver
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dit4sr.runtime.backends import Array
-from dit4sr.runtime.backends.packages import Package
+from dit4sr.runtime.backends.inductor.packages import Package
+from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
-from dit4sr.runtime.bundle import Bundle, PlanDetails
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import PlanDetails
 
 
 class Plan(Package):

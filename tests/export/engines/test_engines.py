@@ -9,7 +9,8 @@ import pytest
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.export.engines import add_engines
-from dit4sr.runtime.bundle import Bundle, Engine, record_of
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import Engine, record_of
 
 
 @pytest.fixture

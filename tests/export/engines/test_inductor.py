@@ -17,16 +17,17 @@ from support.small_system import small_system
 
 from dit4sr.export import cli, verify
 from dit4sr.export.architecture import static_sizes
-from dit4sr.export.engines import inductor
-from dit4sr.export.engines.inductor import InductorConfig, add_to, preflight
-from dit4sr.export.engines.packaging import write_weights
-from dit4sr.export.systems import checkpoint_system
+from dit4sr.export.engines.inductor import builder as inductor
+from dit4sr.export.engines.inductor.builder import InductorConfig, add_to, preflight
+from dit4sr.export.engines.inductor.packaging import write_weights
+from dit4sr.export.pipeline import checkpoint_system
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.packages import instruction_sets
-from dit4sr.runtime.backends.tensors import read_weights
-from dit4sr.runtime.bundle import Bundle, Engine, record_of
-from dit4sr.runtime.command import run_command
+from dit4sr.runtime.backends.inductor.packages import instruction_sets
+from dit4sr.runtime.backends.inductor.tensors import read_weights
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
+from dit4sr.runtime.manifest import Engine, record_of
 
 COMPONENTS = {"vae_encoder", "prepare", "step", "vae_decoder"}
 

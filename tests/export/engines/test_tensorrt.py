@@ -19,14 +19,7 @@ from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.engines.tensorrt.report import report_of
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
-from dit4sr.runtime.bundle import (
-    MANIFEST,
-    Bundle,
-    Check,
-    Component,
-    TensorSpec,
-    record_of,
-)
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import (
     AccuracyError,
     BadInputError,
@@ -34,6 +27,7 @@ from dit4sr.runtime.errors import (
     MissingDependencyError,
     OutOfMemoryError,
 )
+from dit4sr.runtime.manifest import MANIFEST, Check, Component, TensorSpec, record_of
 
 # ------------------------------------------------------------------------------------------------------ graph
 

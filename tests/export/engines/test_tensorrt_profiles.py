@@ -11,9 +11,9 @@ from support.runtime_system import CARD
 
 from dit4sr.export.engines.tensorrt import Span, TensorRtConfig, picture_spans
 from dit4sr.export.engines.tensorrt.profiles import profiles_of
-from dit4sr.runtime.bundle import Component, FileRecord, TensorSpec
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.tiles import Tiling
+from dit4sr.runtime.manifest import Component, FileRecord, TensorSpec
+from dit4sr.runtime.sampling.tiles import Tiling
 
 FULL = replace(CARD, training_tile=64, vae_factor=8, text_tokens=333, default_steps=40)
 

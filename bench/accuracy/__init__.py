@@ -1,0 +1,1 @@
+"""How true the pictures are."""

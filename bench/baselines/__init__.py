@@ -1,0 +1,1 @@
+"""What else a user could run, and each optimisation switched off."""

@@ -1,0 +1,149 @@
+"""What a graph multiplies and moves, counted from the graph itself.
+
+Shapes come from the graph, their symbolic axes from a workload. Products are counted, twice each as
+floating-point operations; sums and functions are not, which is the convention of the published counts. Bytes
+are what must cross the memory bus if every operator reads its inputs once and writes its outputs once; views
+move nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dit4sr.bench.graph.layers import group_of
+from dit4sr.runtime.axes import Sizes, axis_length
+from dit4sr.runtime.errors import BadInputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Shape = tuple[int, ...]
+
+VIEWS = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "Expand", "Constant"}
+"""Operators that only say how memory is to be read."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Multiply-accumulates, and bytes of weights and activations."""
+
+    macs: int = 0
+    weight_bytes: int = 0
+    activation_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.macs + other.macs,
+            self.weight_bytes + other.weight_bytes,
+            self.activation_bytes + other.activation_bytes,
+        )
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a product and a sum for each."""
+        return 2 * self.macs
+
+    @property
+    def bytes(self) -> int:
+        """Everything that is read or written."""
+        return self.weight_bytes + self.activation_bytes
+
+
+def read_graph(file: Path) -> ir.Model:
+    """A graph without its weights."""
+    try:
+        import onnx_ir as ir  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise MissingDependencyError(
+            "not installed: onnx-ir, which reads graphs", fix="pip install 'dit4sr[export]'"
+        ) from None
+    return ir.load(file)
+
+
+def graph_cost(model: ir.Model, sizes: Sizes) -> dict[str, Cost]:
+    """The cost of one run by group of layers; groups that cost nothing are left out."""
+    costs: defaultdict[str, Cost] = defaultdict(Cost)
+    for node in model.graph:
+        weights = [value.name or "" for value in node.inputs if value is not None and value.is_initializer()]
+        group = group_of(node.op_type, node.name or "", weights)
+        costs[group] += _node_cost(node, sizes)
+    return {group: cost for group, cost in costs.items() if cost != Cost()}
+
+
+def total(costs: Mapping[str, Cost]) -> Cost:
+    """The cost of all groups together."""
+    return sum(costs.values(), Cost())
+
+
+def _node_cost(node: ir.Node, sizes: Sizes) -> Cost:
+    if node.op_type in VIEWS or not _moves_numbers(node):
+        return Cost()
+    macs = _MACS[node.op_type](node, sizes) if node.op_type in _MACS else 0
+    given = [value for value in node.inputs if value is not None]
+    weights = sum(_bytes(value, sizes) for value in given if value.is_initializer())
+    moved = sum(_bytes(value, sizes) for value in given if not value.is_initializer())
+    return Cost(macs, weights, moved + sum(_bytes(value, sizes) for value in node.outputs if value.shape))
+
+
+def _moves_numbers(node: ir.Node) -> bool:
+    """Arithmetic on shapes is whole numbers, and free."""
+    dtype = node.outputs[0].dtype
+    return dtype is not None and dtype.is_floating_point()
+
+
+def _matmul(node: ir.Node, sizes: Sizes) -> int:
+    return math.prod(_shape(node.outputs[0], sizes)) * _shape(node.inputs[0], sizes)[-1]
+
+
+def _gemm(node: ir.Node, sizes: Sizes) -> int:
+    inner = _shape(node.inputs[0], sizes)[0 if node.attributes.get_int("transA", 0) else 1]
+    return math.prod(_shape(node.outputs[0], sizes)) * inner
+
+
+def _convolution(node: ir.Node, sizes: Sizes) -> int:
+    taps = math.prod(_shape(node.inputs[1], sizes)[1:])
+    return math.prod(_shape(node.outputs[0], sizes)) * taps
+
+
+def _injection(node: ir.Node, sizes: Sizes) -> int:
+    """Nine taps for each element of the LR half."""
+    return 9 * math.prod(_shape(node.inputs[0], sizes)) // 2
+
+
+def _attention(node: ir.Node, sizes: Sizes) -> int:
+    """Queries times keys, and weights times values: all streams are read, those with an output ask."""
+    heads, head_dim = (node.attributes[name].as_int() for name in ("heads", "head_dim"))
+    streams = 2 if node.op_type == "JointAttentionDual" else 3
+    read = sum(_shape(value, sizes)[1] for value in node.inputs[:streams])
+    asking = sum(_shape(value, sizes)[1] for value in node.inputs[: len(node.outputs)])
+    rows = _shape(node.inputs[0], sizes)[0]
+    return 2 * rows * asking * read * heads * head_dim
+
+
+_MACS: dict[str, Callable[[Any, Sizes], int]] = {
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "Conv": _convolution,
+    "DepthwiseInject": _injection,
+    "JointAttention": _attention,
+    "JointAttentionFinal": _attention,
+    "JointAttentionDual": _attention,
+}
+
+
+def _bytes(value: ir.Value, sizes: Sizes) -> int:
+    size = value.dtype.itemsize if value.dtype is not None else 4
+    return int(math.prod(_shape(value, sizes)) * size)
+
+
+def _shape(value: ir.Value | None, sizes: Sizes) -> Shape:
+    if value is None or value.shape is None:
+        raise BadInputError(f"the graph does not say what shape {value.name if value else 'an input'} has")
+    return tuple(
+        axis if isinstance(axis, int) else axis_length(str(axis.value), sizes) for axis in value.shape
+    )

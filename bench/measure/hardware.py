@@ -1,0 +1,68 @@
+"""The environment block of a record: the machine and its software."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from dit4sr.bench.measure.limits import Limits
+from dit4sr.bench.record import Environment
+from dit4sr.bench.references import peak_of
+
+BUSY = 0.1
+"""Share of all cores which others may use before timings are no record."""
+LIBRARIES = ("dit4sr", "numpy", "onnxruntime", "onnxruntime-gpu", "onnx", "torch", "tensorrt", "matplotlib")
+
+
+def environment(limits: Limits, device: str, neighbours: float) -> Environment:
+    """The environment block of a record."""
+    cores = os.cpu_count() or 1
+    machine = _processor() if device == "cpu" else _card()
+    return Environment(
+        machine=machine,
+        cores=cores,
+        memory_bytes=_memory(),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        versions=_versions(),
+        load=round(neighbours, 2),
+        is_busy=neighbours > BUSY * cores,
+        copy_bandwidth=limits.copy_bandwidth,
+        cached_bandwidth=limits.cached_bandwidth,
+        matmul_rate=limits.matmul_rate,
+        rate_precision=limits.precision,
+        device_peak=None if device == "cpu" else peak_of(machine),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _card() -> str:
+    import torch  # noqa: PLC0415  (what measured the device's limits has found it)
+
+    return str(torch.cuda.get_device_name())
+
+
+def _memory() -> int:
+    if "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

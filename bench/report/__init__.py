@@ -1,0 +1,1 @@
+"""A record as tables, plots and pages, and two records compared."""

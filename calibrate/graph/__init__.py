@@ -1,0 +1,1 @@
+"""Rewriting graphs: Q/DQ pairs, smaller weights, changed bundles."""

@@ -1,0 +1,103 @@
+"""A bundle with some of its graphs changed: scratch ones to measure, and the one that is kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from dit4sr.calibrate.graph.scratch import Overlay
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, TensorSpec, record_of
+
+_SMALL = 256
+"""Bytes of a tensor that stay in the graph."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A component's new graph, and what its manifest entry is to say."""
+
+    model: ir.Model
+    precision: str
+
+
+def load_graph(bundle: Bundle, component: str) -> ir.Model:
+    """A component's graph; its weights stay where they are until somebody reads them."""
+    return ir.load(bundle.component_file(component))
+
+
+def write_variant(
+    bundle: Bundle,
+    folder: Path,
+    changes: Mapping[str, Change],
+    *,
+    precision: str = "",
+    provenance: Provenance | None = None,
+    share: bool = True,
+) -> Bundle:
+    """Fill an empty folder with the bundle as it is but for the changes; compiled engines stay behind.
+
+    With ``share``, files that are as they were stay in the original's folder, which a scratch copy can bear.
+    """
+    manifest, components = bundle.manifest, dict(bundle.components)
+    for name, change in changes.items():
+        components[name] = _write_component(bundle, folder, components[name], change)
+    if not share:
+        replaced = {record for name in changes for record in bundle.components[name].files}
+        _copy(bundle, folder, tuple(record for record in manifest.files() if record not in replaced))
+    card = replace(manifest.model, precision=precision) if precision else manifest.model
+    manifest = replace(
+        manifest,
+        model=card,
+        components=components,
+        provenance=provenance or manifest.provenance,
+        engines=(),
+        verification=(),
+    )
+    (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
+    return Overlay(folder, manifest, bundle) if share else Bundle(folder, manifest)
+
+
+def output_spec(value: ir.Value) -> TensorSpec:
+    """A graph output as the manifest describes it."""
+    assert value.name is not None
+    assert value.dtype is not None
+    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
+    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
+
+
+def _write_component(bundle: Bundle, folder: Path, component: Component, change: Change) -> Component:
+    graph = folder / component.graph.path
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    if _has_own_weights(change.model):
+        data = graph.with_name(f"{graph.name}.data")
+        ir.save(change.model, graph, external_data=data.name, size_threshold_bytes=_SMALL)
+        written = [graph, data]
+        onnx.checker.check_model(graph)
+    else:
+        _copy(bundle, folder, component.files[1:])
+        ir.save(change.model, graph)
+        written = [graph, *(folder / record.path for record in component.files[1:])]
+    return Component(
+        files=tuple(record_of(path, folder) for path in written if path.exists()),
+        precision=change.precision,
+        inputs=tuple(output_spec(value) for value in change.model.graph.inputs),
+        outputs=tuple(output_spec(value) for value in change.model.graph.outputs),
+    )
+
+
+def _has_own_weights(model: ir.Model) -> bool:
+    """Whether a weight is other than the bundle's."""
+    return any(isinstance(value.const_value, ir.LazyTensor) for value in model.graph.initializers.values())
+
+
+def _copy(bundle: Bundle, folder: Path, records: tuple[FileRecord, ...]) -> None:
+    for record, source in zip(records, bundle.checked(records), strict=True):
+        target = folder / record.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

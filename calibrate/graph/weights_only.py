@@ -1,0 +1,96 @@
+"""Weights in fewer bits, products as they were: what a bundle weighs, without what it computes.
+
+Each output channel has its scale; at four bits each block of 32 inputs of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from dit4sr.calibrate.graph.qdq import dequantised, restore_later
+from dit4sr.calibrate.scales.formats import INT4, INT8, Format
+
+FEWEST = 1024
+"""Numbers below which a weight is not worth its scales."""
+BLOCK = 32
+_HALVES = {ir.DataType.FLOAT16, ir.DataType.FLOAT}
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight that was made smaller."""
+
+    name: str
+    numbers: int
+    bits: int
+
+
+def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]:
+    """Store every large weight in fewer bits, and say which."""
+    found = []
+    for weight, axis, operator in list(_weights(model.graph)):
+        assert weight.const_value is not None
+        assert weight.name is not None
+        values = weight.const_value.numpy()
+        inner = {"MatMul": 0, "Gemm": 1 - axis}.get(operator)
+        if format_ is INT4 and inner is not None and values.shape[inner] % BLOCK == 0:
+            _store_blocks(model.graph, weight, values, inner)
+            bits = 4
+        else:
+            _store_channels(model.graph, weight, values, axis, INT8 if format_ is INT4 else format_)
+            bits = 8
+        found.append(StoredWeight(weight.name, values.size, bits))
+    return found
+
+
+def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:
+    """Weights, each with the axis of its outputs and the operator that reads it."""
+    for value in list(graph.initializers.values()):
+        tensor, uses = value.const_value, list(value.uses())
+        if tensor is None or value.dtype not in _HALVES or tensor.size < FEWEST or len(tensor.shape) < 2:
+            continue
+        axes = {_output_axis(use.node, use.idx, len(tensor.shape)) for use in uses}
+        operators = {use.node.op_type for use in uses}
+        if len(axes) == len(operators) == 1 and (axis := axes.pop()) is not None:
+            yield value, axis, operators.pop()
+
+
+def _output_axis(node: ir.Node, place: int, rank: int) -> int | None:
+    """Along which axis of its weight a node's outputs lie, if it is one whose weight can be stored."""
+    if node.domain:
+        return None
+    if node.op_type == "MatMul" and place == 1 and rank == 2:
+        return 1
+    if node.op_type == "Gemm" and place == 1:
+        transposed = node.attributes.get("transB")
+        return 0 if transposed is not None and transposed.as_int() else 1
+    if node.op_type == "Conv" and place == 1:
+        return 0
+    return 0 if node.op_type == "Gather" and place == 0 else None
+
+
+def _store_channels(
+    graph: ir.Graph, weight: ir.Value, values: NDArray[np.float16], axis: int, format_: Format
+) -> None:
+    others = tuple(place for place in range(values.ndim) if place != axis)
+    scale = format_.scale_for(np.abs(values).max(axis=others).astype(np.float32))
+    dequantised(graph, weight, scale, axis)
+    restore_later(weight, format_, np.expand_dims(scale, others))
+
+
+def _store_blocks(graph: ir.Graph, weight: ir.Value, values: NDArray[np.float16], inner: int) -> None:
+    """Scales for blocks along the inputs, as `DequantizeLinear` knows them from opset 21."""
+    blocks = np.abs(np.moveaxis(values, inner, 0).astype(np.float32)).reshape(
+        -1, BLOCK, values.shape[1 - inner]
+    )
+    scale = np.moveaxis(INT4.scale_for(blocks.max(axis=1)), 0, inner)
+    output = dequantised(graph, weight, scale, inner)
+    node = output.producer()
+    assert node is not None
+    node.attributes.add(ir.AttrInt64("block_size", BLOCK))
+    restore_later(weight, INT4, np.repeat(scale, BLOCK, axis=inner))

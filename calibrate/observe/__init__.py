@@ -1,0 +1,1 @@
+"""Observing every activation while the runtime restores photos."""

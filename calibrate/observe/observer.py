@@ -1,0 +1,127 @@
+"""Watching every activation that a product reads, while the runtime restores photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dit4sr.calibrate.graph.bundle_rewriting import load_graph, write_variant
+from dit4sr.calibrate.graph.matmuls import find_products, open_attentions
+from dit4sr.calibrate.graph.scratch import scratch_folder
+from dit4sr.calibrate.observe.photos import Case
+from dit4sr.calibrate.observe.statistics import Origin, Statistics, photo_digests, resumed
+from dit4sr.calibrate.observe.tap import STEP, Results, WatchedRuntime, can_stay_open, watched_outputs
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.settings import Settings
+from dit4sr.runtime.upscaler import Upscaler
+
+Show = Callable[[str], None]
+_TURNS = 4
+
+
+class Observer:
+    """Counts the runs of one photo, each of them a step, and hands their activations on."""
+
+    def __init__(self, statistics: Statistics, activations: Sequence[str], show: Show) -> None:
+        self._statistics, self._activations, self._show = statistics, activations, show
+        self._photo, self._step = "", 0
+
+    def begin(self, photo: str) -> None:
+        """The next run is a photo's first."""
+        self._photo, self._step = photo, 0
+
+    def see(self, results: Results) -> None:
+        """One run of `step`: photos are one tile each, so runs are steps."""
+        self._statistics.see(self._step, {name: results[name] for name in self._activations})
+        self._step += 1
+        self._show(f"observing {self._photo}: step {self._step} of {self._statistics.steps}")
+
+
+def observe(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    settings: Settings,
+    file: Path,
+    *,
+    seed: int = 0,
+    attention: bool = False,
+    threads: int = 0,
+    show: Show = lambda _: None,
+) -> Statistics:
+    """Restore the photos that the file has not seen yet, and keep what is learnt after each of them."""
+    schedule = settings.schedule(bundle.card)
+    digests = photo_digests([case.photo for case in cases])
+    statistics = resumed(
+        file, origin_of(bundle, digests, settings, seed, attention=attention), schedule.steps
+    )
+    left = [
+        (case, digest) for case, digest in zip(cases, digests, strict=True) if digest not in statistics.seen
+    ]
+    if not left:
+        return statistics
+
+    with _watched(bundle, statistics, file, attention=attention, threads=threads, show=show) as (
+        upscaler,
+        observer,
+    ):
+        for place, (case, digest) in enumerate(left, len(cases) - len(left) + 1):
+            observer.begin(f"{case.name} ({place} of {len(cases)})")
+            upscaler.upscale(case.photo, seed=seed, settings=settings)
+            statistics.seen.append(digest)
+            statistics.save(file)
+    return statistics
+
+
+def observing_cost(
+    bundle: Bundle, case: Case, settings: Settings, beside: Path, *, threads: int = 0
+) -> float:
+    """Seconds of sampling while it is observed, over seconds of sampling; nothing is kept."""
+    statistics = Statistics(Origin("", (), {}), settings.schedule(bundle.card).steps)
+    alone, observed = [], []
+    with (
+        Upscaler(bundle, backend=OnnxRuntime(threads=threads)) as plain,
+        _watched(bundle, statistics, beside, threads=threads) as (watched, observer),
+    ):
+        # By turns, so that whatever else the machine does falls on both; the first turn loads.
+        for _ in range(_TURNS):
+            alone.append(plain.upscale(case.photo, settings=settings).seconds[STEP])
+            observer.begin(case.name)
+            observed.append(watched.upscale(case.photo, settings=settings).seconds[STEP])
+    return min(observed) / min(alone)
+
+
+@contextmanager
+def _watched(
+    bundle: Bundle,
+    statistics: Statistics,
+    beside: Path,
+    *,
+    attention: bool = False,
+    threads: int = 0,
+    show: Show = lambda _: None,
+) -> Iterator[tuple[Upscaler, Observer]]:
+    """The bundle with a `step` that gives away what its products read, and who takes it."""
+    model = load_graph(bundle, STEP)
+    if attention:
+        open_attentions(model)
+    activations = list(dict.fromkeys(product.activation for product in find_products(model).values()))
+    observer = Observer(statistics, [str(value.name) for value in activations], show)
+    with scratch_folder(beside) as scratch:
+        watched = write_variant(bundle, scratch, {STEP: watched_outputs(model, activations)})
+        backend = WatchedRuntime({STEP: observer.see}, threads)
+        with Upscaler(watched, backend=backend, keep_components=can_stay_open(bundle)) as upscaler:
+            yield upscaler, observer
+
+
+def origin_of(
+    bundle: Bundle, photos: tuple[str, ...], settings: Settings, seed: int, *, attention: bool
+) -> Origin:
+    """What an observation of these photos would be made of."""
+    weights = " ".join(
+        record.sha256 for name in sorted(bundle.components) for record in bundle.components[name].files
+    )
+    chosen = json.loads(json.dumps(settings.resolved(bundle.card).to_json()))
+    return Origin(weights, photos, {**chosen, "seed": seed, "attention": attention})

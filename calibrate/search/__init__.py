@@ -1,0 +1,1 @@
+"""Which layers stay in half precision, decided by restored photos."""

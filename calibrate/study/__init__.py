@@ -1,0 +1,1 @@
+"""Every way of choosing scales, side by side."""

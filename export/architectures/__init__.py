@@ -1,0 +1,1 @@
+"""The networks that can be exported, one folder each."""

@@ -1,0 +1,1 @@
+"""The VAE of SD3.5, as diffusers has it: picture to latent and back."""

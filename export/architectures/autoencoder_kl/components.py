@@ -1,0 +1,93 @@
+"""The picture's way into the latent and back: two components from diffusers' AutoencoderKL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from dit4sr.export.architecture import ComponentSource
+from dit4sr.export.weights.sources import WeightSource
+from dit4sr.runtime.manifest import TensorSpec
+
+SD35_VAE: Mapping[str, Any] = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "latent_channels": 16,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
+
+
+class VaeEncoder(nn.Module):
+    """Picture to latent moments; sampling from them stays outside the graph, with its random numbers."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.encoder = vae.encoder
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``[images, 3, H, W]`` in ±1 to mean and log-variance, stacked on channels."""
+        moments: Tensor = self.encoder(image)
+        return moments
+
+
+class VaeDecoder(nn.Module):
+    """Latent, already unscaled, to picture."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.decoder = vae.decoder
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """``[images, 16, h, w]`` to ``[images, 3, H, W]`` in ±1, not clamped."""
+        image: Tensor = self.decoder(latent)
+        return image
+
+
+@dataclass(frozen=True)
+class Vae:
+    """An AutoencoderKL without quant convolutions, as SD3.5's is."""
+
+    source: WeightSource
+    config: Mapping[str, Any] = field(default_factory=lambda: SD35_VAE)
+
+    def parts(self) -> list[ComponentSource]:
+        """`vae_encoder` and `vae_decoder`."""
+        vae = self.network()
+        channels = self.config["latent_channels"]
+        ends = [
+            ("vae_encoder", VaeEncoder(vae), ("image", 3, "moments")),
+            ("vae_decoder", VaeDecoder(vae), ("latent", channels, "image")),
+        ]
+        return [
+            ComponentSource(
+                name,
+                module.eval().requires_grad_(False),
+                (TensorSpec(given, "float32", ("images", width, *_plane(given))),),
+                (made,),
+                {key: key for key in module.state_dict()},
+                self.source,
+            )
+            for name, module, (given, width, made) in ends
+        ]
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        """Tensor names and shapes."""
+        return {key: tuple(tensor.shape) for key, tensor in self.network().state_dict().items()}
+
+    def network(self) -> AutoencoderKL:
+        """The autoencoder on meta tensors."""
+        with torch.device("meta"):
+            return AutoencoderKL(**self.config)
+
+
+def _plane(tensor: str) -> tuple[str, str]:
+    return ("pixel_height", "pixel_width") if tensor == "image" else ("height", "width")

@@ -1,0 +1,102 @@
+"""Attention whose streams are each projected by one product."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
+from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
+from dit4sr.kernels.joint_attention.torch_op import (
+    joint_attention,
+    joint_attention_dual,
+    joint_attention_final,
+)
+
+
+class TextRole(Enum):
+    """What the text does in an attention."""
+
+    FULL = "asks and is read"
+    READ = "is read"
+    ABSENT = "is absent"
+
+
+class PackedAttention(nn.Module):
+    """Attention with each stream's projections stacked into one product."""
+
+    def __init__(self, config: TransformerConfig, role: TextRole) -> None:
+        super().__init__()
+        width, head_dim = config.width, config.attention_head_dim
+        self.config, self.role = config, role
+        self.noise_qkv = nn.Linear(width, 3 * width)
+        # Copied LR keys come from the noise keys, inside the operator: there is nothing to project.
+        self.lr_qkv = nn.Linear(width, (2 if config.flavour is Flavour.COPIED else 3) * width)
+        self.noise_out, self.lr_out = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm_q, self.norm_k = (nn.Parameter(torch.ones(head_dim)) for _ in range(2))
+        if role is TextRole.FULL:
+            self.text_qkv = nn.Linear(width, 3 * width)
+            self.text_out = nn.Linear(width, width)
+            self.text_norm_q = nn.Parameter(torch.ones(head_dim))
+        if role is TextRole.READ:
+            self.text_kv = nn.Linear(width, 2 * width)
+        if role is not TextRole.ABSENT:
+            self.text_norm_k = nn.Parameter(torch.ones(head_dim))
+
+    def forward(self, image: Tensor, text: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Answers for the image streams and, where the text asks, for the text."""
+        noise, lr = image.unbind(1)
+        noise_qkv, lr_qkv = self.noise_qkv(noise), self.lr_qkv(lr)
+        text_answer = None
+
+        if not self.config.lr_joins_attention:
+            noise_answer, lr_answer, text_answer = self._apart(noise_qkv, lr_qkv, text)
+        elif self.role is TextRole.FULL:
+            noise_answer, lr_answer, text_answer = joint_attention(
+                noise_qkv,
+                lr_qkv,
+                self.text_qkv(text),
+                self.norm_q,
+                self.norm_k,
+                self.text_norm_q,
+                self.text_norm_k,
+            )
+        elif self.role is TextRole.READ:
+            noise_answer, lr_answer = joint_attention_final(
+                noise_qkv, lr_qkv, self.text_kv(text), self.norm_q, self.norm_k, self.text_norm_k
+            )
+        else:
+            noise_answer, lr_answer = joint_attention_dual(noise_qkv, lr_qkv, self.norm_q, self.norm_k)
+
+        if self.config.lr_residual:
+            lr_answer = lr_answer + lr
+        answers = torch.stack([self.noise_out(noise_answer), self.lr_out(lr_answer)], dim=1)
+        return answers, None if text_answer is None else self.text_out(text_answer)
+
+    def _apart(
+        self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Variant a: the LR stream in a softmax of its own. An ablation, so without a fused operator."""
+        noise, lr = (self._heads(qkv, self.norm_q, self.norm_k) for qkv in (noise_qkv, lr_qkv))
+        [lr_answer] = attend([lr])
+        if text is None:
+            [noise_answer] = attend([noise])
+            return noise_answer, lr_answer, None
+        if self.role is TextRole.FULL:
+            asking = self._heads(self.text_qkv(text), self.text_norm_q, self.text_norm_k)
+            noise_answer, text_answer = attend([noise, asking])
+            return noise_answer, lr_answer, text_answer
+        key, value = (self._split(part) for part in self.text_kv(text).chunk(2, dim=-1))
+        silent = Heads(key[:, :, :0], normalise_heads(key, self.text_norm_k), value)
+        noise_answer, _ = attend([noise, silent])
+        return noise_answer, lr_answer, None
+
+    def _heads(self, qkv: Tensor, norm_q: Tensor, norm_k: Tensor) -> Heads:
+        query, key, value = (self._split(part) for part in qkv.chunk(3, dim=-1))
+        return Heads(normalise_heads(query, norm_q), normalise_heads(key, norm_k), value)
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        heads: Tensor = tokens.unflatten(-1, (-1, self.config.attention_head_dim))
+        return heads.transpose(1, 2)

@@ -1,0 +1,56 @@
+"""What runs once per image and prompt: everything that does not depend on the noisy latent."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.released.embedding import TimeTextEmbedding
+
+
+class Prepare(nn.Module):
+    """Everything that does not depend on the noisy latent."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.patch = patch_convolution(config)
+        self.context = nn.Linear(config.joint_attention_dim, config.width)
+        self.steering = TimeTextEmbedding(config)
+        self.modulation = nn.Linear(config.width, modulation_width(config))
+
+    def forward(
+        self, condition: Tensor, text: Tensor, pooled: Tensor, timesteps: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """LR tokens ``[R, N, D]``, text tokens ``[R, M, D]`` and all steps' modulations ``[T, R, S]``.
+
+        The AdaLN matrices, 28 % of all parameters, are multiplied once with all steps instead of once a step.
+        """
+        steering = F.silu(self.steering(timesteps[:, None], pooled[None]))
+        modulation: Tensor = self.modulation(steering.flatten(0, 1))
+        return (
+            patch_tokens(self.patch, condition) + positions,
+            self.context(text),
+            modulation.unflatten(0, steering.shape[:2]),
+        )
+
+
+def patch_convolution(config: TransformerConfig) -> nn.Conv2d:
+    """The patch embedding; the noise and the LR latent share its weights."""
+    patch = config.patch_size
+    return nn.Conv2d(config.in_channels, config.width, kernel_size=patch, stride=patch)
+
+
+def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
+    """``[R, 16, h, w]`` to ``[R, N, D]``, row by row."""
+    patches: Tensor = patch(latent)
+    return patches.flatten(2).transpose(1, 2)
+
+
+def modulation_width(config: TransformerConfig) -> int:
+    """S: modulation values for one step and row (499,200 at full size)."""
+    chunks = 2  # the closing norm
+    for layer in range(config.num_layers):
+        chunks += 9 if config.is_dual(layer) else 6
+        chunks += 2 if config.is_final(layer) else 6
+    return chunks * config.width

@@ -1,0 +1,1 @@
+"""The transformer as published, key for key: the truth of the network."""

@@ -1,0 +1,92 @@
+"""The feed-forward of a block, and the LR injection between the MLPs of the image streams."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dit4sr.export.architectures.dit4sr.config import Injection, TransformerConfig
+from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
+
+INJECTION_SCALE = 1.2
+"""Released inference weighs the injection so; training did not."""
+
+
+class GeluProjection(nn.Module):
+    """The first product of the MLP and its activation."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Project, then tanh-GELU."""
+        return F.gelu(self.proj(tokens), approximate="tanh")
+
+
+class FeedForward(nn.Module):
+    """The text stream's MLP, and what the image streams' is built on."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        # The released keys are "net.0" and "net.2"; "net.1" was a dropout.
+        self.net = nn.ModuleDict(
+            {
+                "0": GeluProjection(config.width, config.hidden_width),
+                "2": nn.Linear(config.hidden_width, config.width),
+            }
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Widen, activate, narrow."""
+        return self.contract(self.expand(tokens))
+
+    def expand(self, tokens: Tensor) -> Tensor:
+        """Widen and activate."""
+        hidden: Tensor = self.net["0"](tokens)
+        return hidden
+
+    def contract(self, hidden: Tensor) -> Tensor:
+        """Narrow again."""
+        tokens: Tensor = self.net["2"](hidden)
+        return tokens
+
+
+class ImageFeedForward(FeedForward):
+    """One MLP for both image streams; between its products the LR stream helps the noise stream."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        hidden = config.hidden_width
+        self.injection = config.injection
+        match self.injection:
+            case Injection.CONVOLUTION:
+                self.control_conv = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1, groups=hidden)
+            case Injection.LINEAR:
+                self.control_linear = nn.Linear(hidden, hidden)
+            case Injection.CHANNEL:
+                self.control_scale = nn.Parameter(torch.ones(hidden))
+            case Injection.NONE:
+                pass
+
+    def restore(self, streams: Streams, grid: Grid) -> Streams:
+        """Run the image streams through, the LR stream helping the noise stream on the way."""
+        noise = self.expand(streams.noise)
+        lr = None if streams.lr is None else self.expand(streams.lr)
+        if lr is not None and self.injection is not Injection.NONE:
+            noise = noise + INJECTION_SCALE * self.injected(lr, grid)
+        return Streams(noise, lr).each(self.contract)
+
+    def injected(self, lr_hidden: Tensor, grid: Grid) -> Tensor:
+        """LR injection: what the LR stream's hidden tokens add to the noise stream's."""
+        match self.injection:
+            case Injection.LINEAR:
+                linear: Tensor = self.control_linear(lr_hidden)
+                return linear
+            case Injection.CHANNEL:
+                return lr_hidden * self.control_scale
+            case _:
+                as_map = lr_hidden.transpose(1, 2).unflatten(2, grid)
+                mixed: Tensor = self.control_conv(as_map)
+                return mixed.flatten(2).transpose(1, 2)

@@ -1,0 +1,1 @@
+"""Graphs: tracing a module, rewriting what was traced, and giving it its weights."""

@@ -1,1 +1,0 @@
-"""DiT4SR's transformer, as published and as simplified."""

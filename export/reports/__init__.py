@@ -1,0 +1,1 @@
+"""Reports on checkpoints and bundles."""

@@ -1,0 +1,147 @@
+"""Looking into a bundle: ``dit4sr-export --inspect``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from dit4sr.export.graph.passes.precision import HALVES, PRODUCTS
+from dit4sr.export.graph.passes.report import node_counts
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.console.table import format_bytes, format_table
+from dit4sr.runtime.manifest import Component, Engine
+from dit4sr.runtime.schema import to_json
+
+WHY_FP32 = {
+    "LayerNormalization": "norm statistics",
+    "GroupNormalization": "norm statistics",
+    "Softmax": "softmax statistics",
+    "Sin": "time embedding",
+    "Cos": "time embedding",
+    "Sigmoid": "activations between norms",
+    "Mul": "modulation, gates, guidance, solver",
+    "Add": "modulation, residual sums, solver",
+    "ReduceSum": "guidance",
+}
+"""Operators that stay in FP32 in a graph of half precision, and the reason."""
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """One component's graph, counted."""
+
+    component: Component
+    nodes: Counter[str]
+    fp32: Counter[str]
+    weights: int
+    names: tuple[str, ...]
+
+
+def view_graphs(bundle: Bundle) -> dict[str, GraphView]:
+    """Read every graph of a bundle, without its weights."""
+    return {name: _view(bundle, name) for name in bundle.components}
+
+
+def _view(bundle: Bundle, name: str) -> GraphView:
+    component = bundle.components[name]
+    model = ir.load(bundle.component_file(name))
+    in_fp32 = Counter(
+        node.op_type
+        for node in model.graph
+        if node.outputs[0].dtype == ir.DataType.FLOAT and node.op_type != "Cast"
+    )
+    names = tuple(model.graph.initializers)
+    return GraphView(component, node_counts(model), in_fp32, sum(r.bytes for r in component.files), names)
+
+
+def inspection_json(bundle: Bundle) -> dict[str, Any]:
+    """The manifest and the graphs' histograms, for machines."""
+    graphs = {
+        name: {"nodes": dict(sorted(view.nodes.items())), "fp32": dict(sorted(view.fp32.items()))}
+        for name, view in view_graphs(bundle).items()
+    }
+    return {"manifest": to_json(bundle.manifest), "graphs": graphs}
+
+
+def format_inspection(bundle: Bundle) -> str:
+    """The same for people."""
+    card, manifest = bundle.card, bundle.manifest
+    views = view_graphs(bundle)
+    total = sum(record.bytes for record in manifest.files())
+    lines = [
+        f"{bundle.path}: {card.name}, flavour {card.flavour}, variant {card.variant}, {card.precision}",
+        f"{format_bytes(total)}, weights {card.weights}, schema {manifest.schema}",
+        "",
+        format_table(
+            ["component", "precision", "bytes", "nodes", "fused"],
+            [
+                [
+                    name,
+                    view.component.precision,
+                    format_bytes(view.weights),
+                    str(view.nodes.total()),
+                    _fused(view),
+                ]
+                for name, view in views.items()
+            ],
+        ),
+    ]
+    for name, view in views.items():
+        lines += ["", name]
+        lines += [f"  in   {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in view.component.inputs]
+        lines += [f"  out  {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in view.component.outputs]
+        lines.append("  nodes  " + ", ".join(f"{count} {op}" for op, count in view.nodes.most_common()))
+        if view.component.precision in HALVES:
+            kept = [f"{view.fp32[op]} {op} ({why})" for op, why in WHY_FP32.items() if view.fp32[op]]
+            lines.append("  in FP32  " + ", ".join(kept))
+    lines += ["", *_engines(bundle), "", *_origin(bundle), *_checks(bundle)]
+    return "\n".join(lines)
+
+
+def _fused(view: GraphView) -> str:
+    ours = {op.removeprefix("dit4sr::"): n for op, n in view.nodes.items() if op in PRODUCTS and "::" in op}
+    return ", ".join(f"{count} {op}" for op, count in sorted(ours.items())) or "none"
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _engines(bundle: Bundle) -> list[str]:
+    return [
+        f"engine {engine.backend} for {engine.component}: {engine.precision}, {engine.gpu_architecture}"
+        + _report(engine)
+        for engine in bundle.engines
+    ] or ["no engines: ONNX Runtime runs the graphs as they are"]
+
+
+def _report(engine: Engine) -> str:
+    """What TensorRT made of the graph, by its own account."""
+    report = engine.plan and engine.plan.report
+    if not report:
+        return ""
+    return (
+        f"; {engine.files[0].path.rpartition('/')[2]}: {report.layers} layers, "
+        f"{report.fused_attentions} of {report.attentions} attentions fused, "
+        f"{report.fp8_products} FP8 products, {report.casts} casts, {report.reformats} reformats"
+    )
+
+
+def _origin(bundle: Bundle) -> list[str]:
+    origin = bundle.manifest.provenance
+    return [
+        f"made by  {origin.command}",
+        "from     " + ", ".join(f"{file} {digest[:16]}" for file, digest in origin.checkpoint.items()),
+        "with     " + ", ".join(f"{library} {version}" for library, version in origin.versions.items()),
+    ]
+
+
+def _checks(bundle: Bundle) -> list[str]:
+    checks = bundle.manifest.verification
+    if not checks:
+        return ["not verified against torch"]
+    rows = [[f"{c.component} {c.output}", f"{c.error:.1e}", f"{c.allowed:.1e}"] for c in checks]
+    return ["", format_table(["relative error against torch in FP64", "found", "allowed"], rows)]

@@ -1,0 +1,1 @@
+"""What dit4sr-tiny learns from and is tested on: photographs, drawings, and what spoils them."""

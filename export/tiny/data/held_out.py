@@ -1,0 +1,91 @@
+"""The test: crops of photographs that the training never sees, each degraded in one fixed way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from dit4sr.export.tiny.data.degradation import FILTERS, jpeg
+from dit4sr.export.tiny.data.photographs import held_out_photograph
+from dit4sr.export.tiny.recipe import SCALE
+
+Picture = NDArray[np.uint8]
+SIDE = 256
+
+PLACES = (
+    ("astronaut", 0, 100),
+    ("astronaut", 128, 256),
+    ("astronaut", 256, 0),
+    ("astronaut", 256, 256),
+    ("coffee", 0, 0),
+    ("coffee", 100, 150),
+    ("coffee", 144, 300),
+    ("coffee", 0, 344),
+    ("chelsea", 0, 50),
+    ("chelsea", 44, 100),
+    ("chelsea", 20, 150),
+    ("chelsea", 44, 190),
+)
+"""Photograph, and the crop's top and left."""
+SAMPLE_SIZES = {"astronaut": (512, 512), "chelsea": (300, 448), "coffee": (400, 600)}
+"""Height and width of the photographs for the demonstration, whole but for what a quarter does not divide."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A good picture and what was made of it."""
+
+    name: str
+    truth: Picture
+    photo: Picture
+
+
+@cache
+def held_out_pairs() -> tuple[Pair, ...]:
+    """Twelve crops of 256×256, from slightly to badly spoilt: noise of 2 to 16, JPEG of 95 to 45."""
+    pairs = []
+    for place, (name, top, left) in enumerate(PLACES):
+        truth = held_out_photograph(name)[top : top + SIDE, left : left + SIDE]
+        # Every photograph has its share of light and heavy cases.
+        severity = (place % 4 * 3 + place // 4) / (len(PLACES) - 1)
+        blur, noise, quality = 0.6 + 1.1 * severity, 2 + 14 * severity, round(95 - 50 * severity)
+        pairs.append(
+            Pair(
+                f"{name} {top}+{left}",
+                truth,
+                spoil(truth, blur=blur, noise=noise, quality=quality, seed=place),
+            )
+        )
+    return tuple(pairs)
+
+
+@cache
+def sample_pairs() -> tuple[Pair, ...]:
+    """Three photographs, spoilt as a phone and a messenger would."""
+    pairs = []
+    for place, (name, (height, width)) in enumerate(SAMPLE_SIZES.items()):
+        truth = held_out_photograph(name)[:height, :width]
+        pairs.append(Pair(name, truth, spoil(truth, blur=1.2, noise=6.0, quality=75, seed=100 + place)))
+    return tuple(pairs)
+
+
+def write_samples(folder: Path) -> None:
+    """The photographs that ship with the runtime, as `dit4sr.runtime.bundled` finds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pair in sample_pairs():
+        Image.fromarray(pair.photo).save(folder / f"{pair.name}.png", optimize=True)
+        Image.fromarray(pair.truth).save(folder / f"{pair.name}-truth.png", optimize=True)
+
+
+def spoil(truth: Picture, *, blur: float, noise: float, quality: int, seed: int) -> Picture:
+    """A fixed degradation: blur, shrink, noise, JPEG."""
+    height, width = truth.shape[:2]
+    image = Image.fromarray(truth).filter(ImageFilter.GaussianBlur(blur))
+    image = image.resize((width // SCALE, height // SCALE), FILTERS[0])
+    grain = np.random.default_rng(seed).normal(0, noise, (height // SCALE, width // SCALE, 3))
+    return jpeg((np.asarray(image) + grain).clip(0, 255).astype(np.uint8), quality)

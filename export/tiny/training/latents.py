@@ -1,0 +1,83 @@
+"""Pairs of pictures as latents: encoded once, learnt from many times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dit4sr.export.tiny.data.crops import batches, pair_batch
+from dit4sr.export.tiny.recipe import CHANNELS, SPREAD, Phase, Recipe
+from dit4sr.export.tiny.training.autoencoder import as_image
+from dit4sr.export.tiny.training.loop import Say
+
+STAGE = 2
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What brings latents to mean zero and their spread: ``shift_factor`` and ``scaling_factor``."""
+
+    shift: float
+    scaling: float
+
+    @classmethod
+    def of(cls, latents: Tensor) -> Scale:
+        """Measured on latents of good pictures."""
+        values = latents.float()
+        return cls(shift=float(values.mean()), scaling=float(SPREAD / values.std()))
+
+    def apply(self, latents: Tensor) -> Tensor:
+        """To the scale the transformer works at."""
+        return (latents - self.shift) * self.scaling
+
+    def undo(self, latents: Tensor) -> Tensor:
+        """Back to the VAE's."""
+        return latents / self.scaling + self.shift
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Latents ``[n, channels, h, w]`` of good pictures and of what was left of them, at the VAE's scale."""
+
+    clean: Tensor
+    degraded: Tensor
+
+
+def encode(vae: AutoencoderKL, image: Tensor) -> Tensor:
+    """The means of the latents."""
+    with torch.autocast(image.device.type, torch.bfloat16):
+        moments: Tensor = vae.encoder(image)
+    return moments.float()[:, :CHANNELS]
+
+
+def encode_pairs(
+    vae: AutoencoderKL, recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say
+) -> list[Pairs]:
+    """One set of pairs for each size of crop; those that are there already are read."""
+    sets = []
+    for place, phase in enumerate(recipe.pairs):
+        file = folder / f"pairs-{phase.pixels}.safetensors"
+        if not file.is_file():
+            pairs = _encode_phase(vae, phase, (seed, STAGE + place), device)
+            partial = file.with_suffix(".partial")
+            save_file({"clean": pairs.clean, "degraded": pairs.degraded}, partial)
+            partial.replace(file)
+            say(f"pairs of {phase.pixels} pixels: {len(pairs.clean)} encoded")
+        tensors = load_file(file)
+        sets.append(Pairs(tensors["clean"], tensors["degraded"]))
+    return sets
+
+
+@torch.no_grad()
+def _encode_phase(vae: AutoencoderKL, phase: Phase, seed: tuple[int, int], device: str) -> Pairs:
+    clean: list[Tensor] = []
+    degraded: list[Tensor] = []
+    for batch in batches(pair_batch, [phase], seed):
+        for latents, pictures in zip((clean, degraded), batch, strict=True):
+            latents.append(encode(vae, as_image(pictures, device)).half().cpu())
+    return Pairs(torch.cat(clean), torch.cat(degraded))

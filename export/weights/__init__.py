@@ -1,0 +1,1 @@
+"""Weights: where they are read from, and how they are folded."""

@@ -1,0 +1,1 @@
+"""ONNX Runtime: the bundle's graphs as they are, on a CPU or a CUDA device."""

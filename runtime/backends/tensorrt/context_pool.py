@@ -1,0 +1,202 @@
+"""Executions and their recordings, lent for the length of a run.
+
+An execution does one run at a time. A seat holds one, and comes back with the recording it has made: threads
+and pictures that follow one another share seats, so that a step is recorded once and not for every picture.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from dit4sr.runtime.backends.graph_replay import NEARNESS
+from dit4sr.runtime.backends.protocol import Array
+from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding, Driver, LoadedPlan
+from dit4sr.runtime.backends.tensorrt.memory import device_array, size_of
+from dit4sr.runtime.errors import IncompatibleError
+
+WARM_RUNS = 2
+"""Runs before a recording: the library loads kernels and allocates in the first ones."""
+
+Arrays = Mapping[str, Array]
+
+
+class Seat:
+    """One execution. Runs of fixed sizes into the caller's own arrays, which loops make, get recorded."""
+
+    def __init__(self, driver: Driver, plan: LoadedPlan, name: str, *, profile: int, is_static: bool) -> None:
+        self._driver, self._name, self._is_static = driver, name, is_static
+        self._execution = plan.execution(profile)
+        self._bindings = plan.bindings
+        self._runs, self._is_tried = 0, False
+        self._buffers: dict[str, Array] = {}
+        self._launch: Callable[[], None] | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether runs are launches of a recording."""
+        return self._launch is not None
+
+    def run(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
+        """Put a run on the stream; results land in the targets, or in new arrays."""
+        self._check(inputs)
+        if self._is_static and targets and self._runs >= WARM_RUNS and not self._is_tried:
+            self._is_tried = True
+            self._record(inputs)
+        self._runs += 1
+        run = self._directly if self._launch is None else self._recorded
+        return run(inputs, targets)
+
+    def _check(self, inputs: Arrays) -> None:
+        for binding in self._of(inputs=True):
+            if inputs[binding.name].dtype != binding.dtype:
+                raise IncompatibleError(
+                    f"{self._name} reads {binding.name} as {inputs[binding.name].dtype}",
+                    expected=str(binding.dtype),
+                )
+
+    def _directly(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
+        """On the caller's arrays; those that are not aligned, as rows may be, pass through others."""
+        read = {binding.name: self._aligned(inputs[binding.name]) for binding in self._of(inputs=True)}
+        for name, array in read.items():
+            if not self._is_static:
+                self._execution.set_shape(name, array.shape)
+            self._execution.bind(name, array.address)
+        written = {}
+        for binding in self._of(inputs=False):
+            target = targets.get(binding.name)
+            if target is None or target.address % ALIGNMENT:
+                shape = self._execution.shape(binding.name)
+                target = device_array(self._driver, shape, binding.dtype)
+            self._execution.bind(binding.name, target.address)
+            written[binding.name] = target
+        self._execution.enqueue(self._driver.stream)
+        # What was only for this run is released from here on, and given back in the stream's order: after it.
+        return self._delivered(written, targets)
+
+    def _aligned(self, array: Array) -> Array:
+        if array.address % ALIGNMENT == 0:
+            return array
+        place = self._like(array)
+        self._copy(place, array)
+        return place
+
+    def _recorded(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
+        """A recording has fixed addresses: copies in, one launch, copies out."""
+        assert self._launch is not None
+        for binding in self._of(inputs=True):
+            self._copy(self._buffers[binding.name], inputs[binding.name])
+        self._launch()
+        results = {}
+        for binding in self._of(inputs=False):
+            buffer, target = self._buffers[binding.name], targets.get(binding.name)
+            results[binding.name] = self._like(buffer) if target is None else target
+            self._copy(results[binding.name], buffer)
+        return results
+
+    def _delivered(self, places: Arrays, targets: Arrays) -> dict[str, Array]:
+        for name, place in places.items():
+            if name in targets and targets[name] is not place:
+                self._copy(targets[name], place)
+        return {name: targets.get(name, place) for name, place in places.items()}
+
+    def _copy(self, target: Array, source: Array) -> None:
+        self._driver.copy(target.address, source.address, size_of(source))
+
+    def _of(self, *, inputs: bool) -> list[Binding]:
+        return [binding for binding in self._bindings if binding.is_input == inputs]
+
+    def _record(self, inputs: Arrays) -> None:
+        """Keep a recording if it answers two different questions as the plan does.
+
+        One that has frozen an input answers every question as it answered the first.
+        """
+        try:
+            questions = [inputs, {name: self._flipped(array) for name, array in inputs.items()}]
+            expected = [self._values(self._directly(question, {})) for question in questions]
+            self._buffers = {name: self._like(array) for name, array in inputs.items()}
+            for binding in self._of(inputs=False):
+                shape = self._execution.shape(binding.name)
+                self._buffers[binding.name] = device_array(self._driver, shape, binding.dtype)
+            self._launch = self._driver.record(self._enqueue_on_buffers)
+            found = [self._values(self._recorded(question, {})) for question in questions]
+        except RuntimeError as error:
+            self._forget(f"its CUDA graph cannot be made ({error})")
+        else:
+            if not _agree(expected, found):
+                self._forget("its CUDA graph answers wrongly")
+
+    def _enqueue_on_buffers(self, stream: int) -> None:
+        for name, buffer in self._buffers.items():
+            self._execution.bind(name, buffer.address)
+        self._execution.enqueue(stream)
+
+    def _forget(self, reason: str) -> None:
+        self._launch, self._buffers = None, {}
+        warnings.warn(f"{self._name}: {reason} and is not used", stacklevel=5)
+
+    def _like(self, array: Array) -> Array:
+        return device_array(self._driver, array.shape, array.dtype)
+
+    def _flipped(self, array: Array) -> Array:
+        other = self._like(array)
+        self._driver.upload(other.address, np.ascontiguousarray(np.flip(self._downloaded(array), -1)))
+        return other
+
+    def _values(self, results: Arrays) -> list[np.ndarray]:
+        return [self._downloaded(results[binding.name]) for binding in self._of(inputs=False)]
+
+    def _downloaded(self, array: Array) -> np.ndarray:
+        values = np.empty(array.shape, array.dtype)
+        self._driver.download(values, array.address)
+        return values
+
+
+def _agree(expected: list[list[np.ndarray]], found: list[list[np.ndarray]]) -> bool:
+    """Whether replays differ by far less than what another question changes; not a number never does."""
+    for first, second, *replayed in zip(*expected, *found, strict=True):
+        allowed = NEARNESS * np.linalg.norm(second.astype(np.float64) - first)
+        for again, answer in zip(replayed, (first, second), strict=True):
+            if not np.linalg.norm(again.astype(np.float64) - answer) <= allowed:
+                return False
+    return True
+
+
+class Seats:
+    """The seats of one plan: as many as are in use at once, or as the plan allows."""
+
+    def __init__(self, open_seat: Callable[[int], Seat], most: int | None) -> None:
+        self._open, self._most = open_seat, most
+        self._idle: list[Seat] = []
+        self._opened = 0
+        self._changed = threading.Condition()
+
+    @property
+    def opened(self) -> int:
+        """How many there are."""
+        return self._opened
+
+    @contextmanager
+    def borrow(self) -> Iterator[Seat]:
+        """A seat to oneself for the length of a block."""
+        seat = self._taken()
+        try:
+            yield seat
+        finally:
+            with self._changed:
+                self._idle.append(seat)
+                self._changed.notify()
+
+    def _taken(self) -> Seat:
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._most is None or self._opened < self._most)
+            if self._idle:
+                return self._idle.pop()
+            # Opening is quick beside a run, and under the lock no two seats get the same profile.
+            seat = self._open(0 if self._most is None else self._opened)
+            self._opened += 1
+            return seat

@@ -1,0 +1,1 @@
+"""Many pictures: which there are, the job that restores them, and its ledger."""

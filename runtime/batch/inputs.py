@@ -1,0 +1,108 @@
+"""Which pictures a job reads, and where each goes."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.image.photo import SUFFIXES, WRITABLE
+
+PIPE = "-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of a job."""
+
+    name: str
+    """Its path below the input, with slashes everywhere: the same on every machine and in every run."""
+    source: Path | None
+    """``None`` for standard input."""
+    target: Path | None
+    """``None`` for standard output."""
+    format: str
+    """Pillow's name of the format to write."""
+
+
+def plan_items(
+    inputs: Sequence[str], output: str, *, recursive: bool = False, suffix: str = "", ending: str = "auto"
+) -> list[Item]:
+    """Every picture once, in the order given; folders are searched, patterns expanded."""
+    sources = _distinct(found for text in inputs for found in _find(text, recursive=recursive))
+    if not sources:
+        raise BadInputError(f"no pictures in {', '.join(inputs)}", expected=", ".join(sorted(SUFFIXES)))
+    if output == PIPE or PIPE in inputs or _names_a_file(output, sources):
+        return [_single(sources, output, ending)]
+    items = [_into_folder(name, source, Path(output), suffix, ending) for name, source in sources]
+    _refuse_collisions(items)
+    return items
+
+
+def _find(text: str, *, recursive: bool) -> list[tuple[str, Path | None]]:
+    if text == PIPE:
+        return [("stdin", None)]
+    path = Path(text)
+    if path.is_dir():
+        found = sorted(path.rglob("*") if recursive else path.iterdir())
+        return [(p.relative_to(path).as_posix(), p) for p in found if _is_picture(p)]
+    if not path.exists() and glob.has_magic(text):
+        return [
+            (Path(p).name, Path(p)) for p in sorted(glob.glob(text, recursive=True)) if _is_picture(Path(p))
+        ]
+    return [(path.name, path)]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+
+
+def _distinct(found: Iterable[tuple[str, Path | None]]) -> list[tuple[str, Path | None]]:
+    return list({(source.absolute() if source else None): (name, source) for name, source in found}.values())
+
+
+def _names_a_file(output: str, sources: Sequence[tuple[str, Path | None]]) -> bool:
+    path = Path(output)
+    return len(sources) == 1 and path.suffix.lower().lstrip(".") in WRITABLE and not path.is_dir()
+
+
+def _single(sources: Sequence[tuple[str, Path | None]], output: str, ending: str) -> Item:
+    if len(sources) > 1:
+        raise BadInputError(f"{len(sources)} pictures into one output", expected="a folder for -o")
+    [(name, source)] = sources
+    if output == PIPE:
+        return Item(name, source, None, WRITABLE["png" if ending == "auto" else ending])
+    target = Path(output)
+    own = target.suffix.lower().lstrip(".")
+    if target.is_dir() or own not in WRITABLE:
+        raise BadInputError(f"output {output}", expected=f"a file ending in {', '.join(WRITABLE)}")
+    item = Item(name, source, target, WRITABLE[own if ending == "auto" else ending])
+    _refuse_collisions([item])
+    return item
+
+
+def _into_folder(name: str, source: Path | None, folder: Path, suffix: str, ending: str) -> Item:
+    place = Path(name)
+    own = place.suffix.lower().lstrip(".")
+    chosen = ending if ending != "auto" else own if own in WRITABLE else "png"
+    return Item(name, source, folder / place.with_name(f"{place.stem}{suffix}.{chosen}"), WRITABLE[chosen])
+
+
+def _refuse_collisions(items: Sequence[Item]) -> None:
+    """No output takes the place of another, nor of an input, whatever else is allowed to be overwritten."""
+    inputs = {item.source.resolve() for item in items if item.source}
+    taken: dict[Path, str] = {}
+    for item in items:
+        if item.target is None:
+            continue
+        target = item.target.resolve()
+        if target in inputs:
+            raise BadInputError(f"{item.target} is itself an input", fix="choose another -o, or a --suffix")
+        if target in taken:
+            raise BadInputError(
+                f"{taken[target]} and {item.name} would both become {item.target}",
+                fix="leave --ext at auto, or restore them into different folders",
+            )
+        taken[target] = item.name

@@ -1,0 +1,196 @@
+"""A job: pictures one after the other, each with a record of how it went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from dit4sr.runtime.batch.inputs import Item
+from dit4sr.runtime.batch.ledger import Entry, Ledger
+from dit4sr.runtime.errors import AccuracyError, BadInputError, Dit4srError, OutOfMemoryError
+from dit4sr.runtime.files import write_whole
+from dit4sr.runtime.image.photo import read_content, read_photo, resized, write_photo
+from dit4sr.runtime.prompt.captions import Captions
+from dit4sr.runtime.sampling.noise import picture_seed
+from dit4sr.runtime.settings import Settings
+from dit4sr.runtime.upscaler import Progress, Upscaler
+
+FAULTS_OF_A_PICTURE = (BadInputError, AccuracyError, OutOfMemoryError)
+"""What can be wrong with one picture while the next may be fine."""
+
+
+class Existing(Enum):
+    """What to do about outputs that are there already."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+    OVERWRITE = "overwrite"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """How a job goes about its pictures."""
+
+    settings: Settings = field(default_factory=Settings)
+    captions: Captions = field(default_factory=Captions)
+    negative: str | None = None
+    seed: int = 0
+    same_seed: bool = False
+    existing: Existing = Existing.REFUSE
+    continue_on_error: bool = False
+    quality: int = 95
+    keep_metadata: bool = True
+
+    def seed_of(self, item: Item) -> int:
+        """The picture's own seed, unless all are to share one."""
+        return self.seed if self.same_seed else picture_seed(self.seed, item.name)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one picture."""
+
+    item: Item
+    status: str
+    """``done``, ``skipped`` or ``failed``."""
+    details: dict[str, Any]
+
+    def to_json(self) -> str:
+        """One line for machines."""
+        places = {"input": str(self.item.source or "-"), "output": str(self.item.target or "-")}
+        return json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Restores the pictures of a list."""
+
+    upscaler: Upscaler
+    items: Sequence[Item]
+    config: JobConfig
+    ledger: Ledger | None = None
+    progress: Callable[[Item, Progress], None] = lambda *_: None
+
+    def run(self) -> Iterator[Record]:
+        """A record for each picture, as it is finished."""
+        self._refuse_existing()
+        for item in self.items:
+            try:
+                yield self._picture(item)
+            except FAULTS_OF_A_PICTURE as error:
+                if not self.config.continue_on_error:
+                    raise
+                yield _failed(item, error)
+
+    def _refuse_existing(self) -> None:
+        """Before anything is computed, rather than after an hour."""
+        if self.config.existing is not Existing.REFUSE or self.config.continue_on_error:
+            return
+        for item in self.items:
+            if item.target is not None and item.target.exists():
+                raise _exists(item)
+
+    def _picture(self, item: Item) -> Record:
+        config = self.config
+        is_there = item.target is not None and item.target.exists()
+        if is_there and config.existing is Existing.SKIP:
+            return Record(item, "skipped", {"reason": "exists"})
+        if is_there and config.existing is Existing.REFUSE:
+            raise _exists(item)
+
+        content = read_content(item.source) if item.source else sys.stdin.buffer.read()
+        recipe = self._recipe(item, content)
+        if is_there and config.existing is Existing.RESUME and item.target and self.ledger:
+            if self.ledger.has_finished(item.name, recipe, item.target):
+                return Record(item, "skipped", {"reason": "finished before"})
+            raise BadInputError(
+                f"{item.target} exists and is not what this job made",
+                fix="move it away, or say --overwrite or --skip-existing",
+            )
+        return self._restore(item, content, recipe)
+
+    def _restore(self, item: Item, content: bytes, recipe: str) -> Record:
+        config = self.config
+        name = str(item.source or "the input")
+        photo = read_photo(content, name, most_pixels=config.settings.most_pixels)
+        caption = config.captions.of(item.source)
+        restored = self.upscaler.upscale(
+            photo.rgb,
+            prompt=caption,
+            negative=config.negative,
+            seed=config.seed_of(item),
+            settings=config.settings,
+            progress=lambda progress: self.progress(item, progress),
+        )
+        height, width = restored.picture.shape[:2]
+        result = replace(photo, rgb=restored.picture)
+        if photo.alpha is not None:
+            result = replace(result, alpha=resized(photo.alpha, (width, height)))
+        if not config.keep_metadata:
+            result = replace(result, exif=b"", icc=b"")
+        output, lost = write_photo(result, item.format, quality=config.quality)
+        digest = hashlib.sha256(output).hexdigest()
+        self._deliver(item, output, Entry(item.name, recipe, digest))
+        return Record(
+            item,
+            "done",
+            {
+                "input_sha256": hashlib.sha256(content).hexdigest(),
+                "output_sha256": digest,
+                "input_size": list(photo.size),
+                "output_size": [width, height],
+                "seed": restored.seed,
+                "prompt": caption,
+                "seconds": restored.seconds,
+                "backend": self.upscaler.backend,
+                "passed_over": list(self.upscaler.reasons),
+                "bundle_sha256": self.upscaler.digest,
+                "settings": config.settings.resolved(self.upscaler.card).to_json(),
+                "warnings": [*photo.warnings, *restored.warnings, *lost],
+            },
+        )
+
+    def _deliver(self, item: Item, output: bytes, entry: Entry) -> None:
+        if item.target is None:
+            sys.stdout.buffer.write(output)
+            sys.stdout.buffer.flush()
+            return
+        replaces = self.config.existing is Existing.OVERWRITE
+        if not replaces and item.target.exists():
+            raise _exists(item)
+        if self.ledger:
+            self.ledger.write(entry)
+        write_whole(item.target, output, replace=replaces)
+
+    def _recipe(self, item: Item, content: bytes) -> str:
+        """Everything that decides the output's bytes; a captioner's words are its command's affair."""
+        config = self.config
+        words = config.captions.written(item.source)
+        captioner = config.captions.captioner
+        parts = {
+            "input": hashlib.sha256(content).hexdigest(),
+            "bundle": self.upscaler.digest,
+            "backend": self.upscaler.backend,
+            "settings": config.settings.to_json(),
+            "seed": config.seed_of(item),
+            "words": words if words is not None else captioner and captioner.command,
+            "negative": config.negative,
+            "format": [item.format, config.quality, config.keep_metadata],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _failed(item: Item, error: Dit4srError) -> Record:
+    return Record(item, "failed", {"error": str(error), "exit_code": error.exit_code})
+
+
+def _exists(item: Item) -> BadInputError:
+    return BadInputError(
+        f"{item.target} exists", fix="choose another -o, or say --overwrite, --skip-existing or --resume"
+    )

@@ -1,0 +1,1 @@
+"""What commands share: running, tables, progress."""

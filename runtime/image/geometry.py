@@ -1,0 +1,61 @@
+"""From a photo's size to the size the network works at, and on to the size the user gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.image.photo import Picture, resized
+
+Size = tuple[int, int]
+"""Width and height."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes a picture passes through."""
+
+    source: Size
+    lifted: Size
+    """Brought up to what the network needs at least."""
+    enlarged: Size
+    """Times the scale."""
+    work: Size
+    """Cut down to whole latents; the network works here."""
+    final: Size
+
+    @classmethod
+    def plan(cls, source: Size, *, scale: float, tile: int, factor: int, most_pixels: int) -> Geometry:
+        """Sizes for a photo, ``tile`` being the training picture's side and ``factor`` the VAE's.
+
+        The released pipeline lifts small photos by rounding down, which sends shortest sides of 49, 98, 103
+        and 107 to 127 instead of 128, from there to latents of odd size, and so into a crash. Here the
+        shortest side is lifted exactly.
+        """
+        if not 0 < scale <= 16:
+            raise BadInputError(f"scale {scale:g}", expected="a number above 0, up to 16")
+        shortest, least = min(source), math.ceil(tile / scale)
+        lifted = source
+        if shortest < least:
+            lifted = (source[0] * least // shortest, source[1] * least // shortest)
+        enlarged = (int(lifted[0] * scale), int(lifted[1] * scale))
+        work = (enlarged[0] // factor * factor, enlarged[1] // factor * factor)
+        if work[0] * work[1] > most_pixels:
+            raise BadInputError(
+                f"{source[0]}×{source[1]} would be worked on as {work[0]}×{work[1]} pixels",
+                expected=f"{most_pixels:,} at most",
+                fix="crop it, take a smaller --outscale, or raise --max-pixels",
+            )
+        final = (max(round(source[0] * scale), 1), max(round(source[1] * scale), 1))
+        return cls(source, lifted, enlarged, work, final)
+
+    def enlarge(self, picture: Picture) -> Picture:
+        """A photo at the size the network works at, in the released pipeline's three resizes."""
+        for size in (self.lifted, self.enlarged, self.work):
+            picture = resized(picture, size)
+        return picture
+
+    def finish(self, picture: Picture) -> Picture:
+        """The picture at the size the user asked for."""
+        return resized(picture, self.final)

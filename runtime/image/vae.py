@@ -1,0 +1,79 @@
+"""Pictures to latents and back, in tiles, so that memory follows the tile and not the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dit4sr.runtime.backends.protocol import Backend, Context
+from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.sampling.tiles import Blend, Tiling
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PictureCoder:
+    """The VAE's two halves, given their engines."""
+
+    backend: Backend
+    card: ModelCard
+    tick: Callable[[], None]
+
+    def encode(self, encoder: Context, picture: Picture, tiling: Tiling) -> Floats:
+        """Moments ``[2 · channels, h, w]`` of a picture ``[height, width, 3]``: means, then log-variances."""
+        blend = Blend(tiling, 2 * self.card.latent_channels)
+        planes = picture.transpose(2, 0, 1)
+        for tile in tiling.tiles:
+            part = tile.crop(planes, self.card.vae_factor).astype(np.float32)
+            part /= 127.5
+            part -= 1
+            results = encoder.run({"image": self.backend.upload(part[None])})
+            blend.add(tile, self.backend.download(results["moments"])[0])
+            self.tick()
+        return blend.picture
+
+    def decode(self, decoder: Context, latent: Floats, tiling: Tiling) -> Picture:
+        """The picture ``[height, width, 3]`` of a scaled latent ``[channels, h, w]``.
+
+        Rows of tiles are blended into a band; what no later row touches leaves it as bytes.
+        """
+        factor, card = self.card.vae_factor, self.card
+        picture = np.empty((tiling.height * factor, tiling.width * factor, 3), dtype=np.uint8)
+        band = np.zeros((3, tiling.tile_height * factor, tiling.width * factor), dtype=np.float32)
+        rows, columns = list(tiling.rows()), tiling.column_shares(factor)
+        tops = [row[0].top * factor for row in rows] + [tiling.height * factor]
+        for i, (row, row_share) in enumerate(zip(rows, tiling.row_shares(factor), strict=True)):
+            for tile, column_share in zip(row, columns, strict=True):
+                part = (tile.crop(latent) / card.scaling + card.shift).astype(np.float32)
+                results = decoder.run({"latent": self.backend.upload(part[None])})
+                decoded = self.backend.download(results["image"])[0]
+                left = tile.left * factor
+                target = band[:, :, left : left + len(column_share)]
+                np.add(target, decoded * np.outer(row_share, column_share), out=target)
+                self.tick()
+            finished = tops[i + 1] - tops[i]
+            done = (band[:, :finished] * 127.5 + 127.5).clip(0, 255).round().astype(np.uint8)
+            picture[tops[i] : tops[i + 1]] = done.transpose(1, 2, 0)
+            band[:, : band.shape[1] - finished] = band[:, finished:].copy()
+            band[:, band.shape[1] - finished :] = 0
+        return picture
+
+
+def posterior(moments: Floats, noise: Floats | None) -> Floats:
+    """Samples ``[n, channels, h, w]`` of the encoder's Gaussian, one for each noise; its mean without any."""
+    mean, log_variance = np.split(moments, 2)
+    if noise is None:
+        return mean[None]
+    spread: Floats = np.exp(log_variance.clip(np.float32(-30), np.float32(20)) * np.float32(0.5))
+    samples: Floats = mean + spread * noise
+    return samples
+
+
+def scaled(latent: Floats, card: ModelCard) -> Floats:
+    """A latent at the scale the network was trained with."""
+    return ((latent - card.shift) * card.scaling).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Words: captions, wording, and the encoders that turn them into numbers."""

@@ -1,0 +1,1 @@
+"""From noise to a latent: schedule, solver, guidance, the loop, and tiles."""

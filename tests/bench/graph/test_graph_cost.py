@@ -1,0 +1,121 @@
+"""Costs from the graph, against torch's count of the same network and the fact sheet's totals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dit4sr.bench.baselines.blueprint import transformer_config
+from dit4sr.bench.graph.cost import Cost, graph_cost, read_graph, total
+from dit4sr.bench.graph.layers import BETWEEN, GROUPS, Node, group_of, groups_of
+from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
+from dit4sr.export.architectures.dit4sr.cost import simplified_macs
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
+from dit4sr.export.exporter import ExportConfig, traced_at_precision
+from dit4sr.export.weights.sources import RandomWeights
+from dit4sr.runtime.axes import axis_length
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.errors import BadInputError
+
+SIZES = {"images": 1, "branches": 2, "rows": 2, "steps": 1}
+
+
+def step_graph(config: TransformerConfig):
+    """The step as the exporter writes it, without weights."""
+    torch.set_num_threads(1)
+    architecture = Dit4sr(config, RandomWeights({}, 0))
+    step = next(part for part in architecture.parts() if part.name == "step")
+    return traced_at_precision(step, architecture, ExportConfig(Path("unused"), "fp16"))[0]
+
+
+def test_products_of_every_group_are_torchs_count():
+    """Two counters that share nothing: one walks the graph, the other watches torch multiply."""
+    bundle = Bundle.open(tiny_bundle())
+    config, text = transformer_config(bundle), bundle.card.text_tokens
+    sizes = {**SIZES, "height": 8, "width": 12, "tokens": 24, "text": text}
+    costs = graph_cost(read_graph(bundle.component_file("step")), sizes)
+    counted = dict(simplified_macs(config, (8, 12), text))
+    counted["image MLP"] = counted.pop("noise MLP") + counted.pop("LR MLP")
+    counted["patches, velocity"] = counted.pop("patches, context, velocity")
+    found = {group: cost.macs // 2 for group, cost in costs.items() if cost.macs}
+    assert found == {group: macs for group, macs in counted.items() if macs}
+    assert set(costs) <= set(GROUPS)
+    # Half precision: two bytes for each weight, in every block but the last, where no text goes on.
+    width, hidden = config.width, 4 * config.width
+    elements = 2 * width * hidden + hidden + width
+    assert costs["text MLP"].weight_bytes == 2 * (config.num_layers - 1) * elements
+    assert costs[BETWEEN].activation_bytes > costs[BETWEEN].weight_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flavour", "giga"), [(Flavour.COPIED, 2346.786), (Flavour.OWN, 2436.175)])
+def test_full_size_totals_are_the_fact_sheets(flavour, giga):
+    costs = graph_cost(
+        step_graph(TransformerConfig(flavour=flavour)),
+        {**SIZES, "height": 64, "width": 64, "tokens": 1024, "text": 333},
+    )
+    assert total(costs).macs / 2 / 1e9 == pytest.approx(giga, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("axis", "length"),
+    [("7", 7), ("rows", 2), ("branches*images", 2), ("((width//2))*((height//2))", 24), ("rows - 1 + 3", 4)],
+)
+def test_axes(axis, length):
+    assert axis_length(axis, {"rows": 2, "branches": 2, "images": 1, "height": 8, "width": 13}) == length
+
+
+@pytest.mark.parametrize("axis", ["unknown", "__import__('os')", "rows**9", "1.5", "", "rows//", "rows//0"])
+def test_an_axis_that_is_none_is_refused(axis):
+    with pytest.raises(BadInputError, match="expected arithmetic on rows"):
+        axis_length(axis, {"rows": 2})
+
+
+@pytest.mark.parametrize(
+    ("operator", "name", "weights", "group"),
+    [
+        ("MatMul", "n", ["network.blocks.3.attn2.lr_qkv.weight"], "LR queries, keys, values"),
+        ("JointAttentionDual", "n", ["network.blocks.0.attn2.norm_q"], "dual attention"),
+        ("JointAttentionFinal", "n", [], "joint attention"),
+        ("Softmax", "x_JointAttentionDual_y", [], "dual attention"),
+        ("Conv", "DepthwiseInject_1", [], "LR injection"),
+        ("FusedMatMul", "n", ["network.blocks.1.text_expand.weight"], "text MLP"),
+        ("Mul", "n", [], BETWEEN),
+    ],
+)
+def test_groups(operator, name, weights, group):
+    assert group_of(operator, name, weights) == group
+
+
+def test_what_a_runtime_inlined_belongs_to_the_operator_it_stands_in():
+    """Both attentions call one inner function, whose nodes carry its name and not the operators'."""
+    inner = "_inlfunc_TRT_Attention_token_7_val_"
+    nodes = [
+        Node(
+            "MatMul",
+            "_inlfunc_TRT_Attention_token_7_node_1",
+            (),
+            ["_inlfunc_JointAttentionDual_q"],
+            [f"{inner}1"],
+        ),
+        Node("Softmax", "_inlfunc_TRT_Attention_token_7_node_2", (), [f"{inner}1"], [f"{inner}2"]),
+        Node("MatMul", "_inlfunc_TRT_Attention_node_1", (), ["_inlfunc_JointAttention_q"], ["a"]),
+        Node("Tanh", "", (), ["b"], ["_inlfunc_Gelu_token_2_tanh"]),
+        Node("Mul", "", (), ["_inlfunc_Gelu_token_2_tanh"], ["_inlfunc_DepthwiseInject_tmp"]),
+        Node("Mul", "_inlfunc_Gelu_token_2_last", (), ["c"], ["_inlfunc_DepthwiseInject_token_1_tmp"]),
+        Node("Tanh", "", (), ["linear_12"], ["_inlfunc_Gelu_tanh"]),
+    ]
+    assert groups_of(nodes) == [
+        *["dual attention"] * 2,
+        "joint attention",
+        *["LR injection"] * 3,
+        BETWEEN,
+    ]
+
+
+def test_costs_add_up():
+    cost = total({"a": Cost(1, 2, 3), "b": Cost(10, 20, 30)})
+    assert (cost.flops, cost.bytes) == (22, 55)

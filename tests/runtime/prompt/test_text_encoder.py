@@ -1,0 +1,132 @@
+"""Prompts through text encoders: tokenised, joined as SD3.5 joins them, and remembered on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tokenizers
+from support.runtime_system import (
+    POOLED,
+    TEXT,
+    TEXT_CHANNELS,
+    add_text_encoders,
+    toy_text_tables,
+    write_toy_bundle,
+)
+
+from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.errors import IncompatibleError, IntegrityError, MissingDependencyError
+from dit4sr.runtime.prompt.embedding import EmbeddingCache
+from dit4sr.runtime.prompt.text_encoder import TextEncoder
+from dit4sr.runtime.prompt.wording import NEGATIVE, Wording
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return add_text_encoders(write_toy_bundle(tmp_path_factory.mktemp("text") / "toy"))
+
+
+@pytest.fixture
+def upscaler(bundle, tmp_path):
+    with Upscaler(bundle, threads=1, cache=tmp_path / "cache") as opened:
+        yield opened
+
+
+def test_two_clips_side_by_side_then_t5(upscaler, bundle):
+    embedding = upscaler._text.encode("a cat sits")
+    tables = toy_text_tables()
+    tokenizer = tokenizers.Tokenizer.from_file(str(bundle / "tokenizers" / "clip_l" / "tokenizer.json"))
+    ids = tokenizer.encode("a cat sits").ids
+    clips = np.concatenate([tables["clip_l"][ids], tables["clip_g"][ids]], axis=1)
+    expected = np.zeros((2 * TEXT, TEXT_CHANNELS), dtype=np.float32)
+    expected[:TEXT, : clips.shape[1]] = clips
+    expected[TEXT:] = tables["t5"][ids]
+    np.testing.assert_allclose(embedding.text, expected, atol=1e-6)
+    np.testing.assert_allclose(embedding.pooled, clips.mean(0), atol=1e-6)
+    assert embedding.pooled.shape == (POOLED,)
+
+
+def test_prompts_reach_the_picture(upscaler, photo):
+    plain, cat = (upscaler.upscale(photo, prompt=prompt).picture for prompt in (None, "a cat sits"))
+    assert (plain != cat).any()
+    misleading = upscaler.upscale(photo, prompt="a cat sits The cat is blurred.")
+    assert (misleading.picture != cat).any()  # one sentence, which goes as a whole
+    cleaned = upscaler.upscale(photo, prompt="a cat sits. The cat is blurred.").picture
+    np.testing.assert_array_equal(cleaned, upscaler.upscale(photo, prompt="a cat sits.").picture)
+    other = upscaler.upscale(photo, prompt="a cat sits", negative="sits").picture
+    assert (other != cat).any()
+    own_words = Settings(wording=Wording(quality="dog", negative="cat"))
+    assert (upscaler.upscale(photo, prompt="a cat sits", settings=own_words).picture != cat).any()
+
+
+def test_a_prompt_is_encoded_once(upscaler, bundle, photo, tmp_path):
+    upscaler.upscale(photo, prompt="a cat")
+    stored = sorted((tmp_path / "cache").iterdir())
+    assert len(stored) == 2  # the prompt and the negative one
+    first = upscaler.upscale(photo, prompt="a cat").picture
+    assert sorted((tmp_path / "cache").iterdir()) == stored
+    with Upscaler(bundle, cache=tmp_path / "cache") as again:
+        np.testing.assert_array_equal(again.upscale(photo, prompt="a cat").picture, first)
+        assert not any(name.startswith("text_") for name in again._components.opened)
+
+
+def test_a_damaged_or_hopeless_cache_only_costs_time(upscaler, bundle, photo, tmp_path):
+    first = upscaler.upscale(photo, prompt="a cat").picture
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(file.read_bytes()[:50])
+    np.testing.assert_array_equal(upscaler.upscale(photo, prompt="a cat").picture, first)
+    (tmp_path / "file").write_text("in the way")
+    with Upscaler(bundle, cache=tmp_path / "file") as hopeless:
+        np.testing.assert_array_equal(hopeless.upscale(photo, prompt="a cat").picture, first)
+
+
+def test_the_cache_knows_encoders_apart(bundle, tmp_path):
+    other = add_text_encoders(write_toy_bundle(tmp_path / "b"), seed=9)
+    cache = EmbeddingCache(tmp_path / "cache")
+    keys = set()
+    for path in (bundle, other):
+        with Upscaler(path, cache=cache.folder) as upscaler:
+            keys.add(upscaler._text._key("a cat"))
+            upscaler._text.encode("a cat")
+    assert len(keys) == len(list(cache.folder.iterdir())) == 2
+
+
+def test_default_cache_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("DIT4SR_CACHE", raising=False)
+    assert EmbeddingCache.default().folder == tmp_path / "dit4sr" / "prompts"
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path / "mine"))
+    assert EmbeddingCache.default().folder == tmp_path / "mine" / "prompts"
+
+
+def test_without_the_library_a_prompt_names_what_is_missing(bundle, monkeypatch):
+    with Upscaler(bundle, use_cache=False) as upscaler:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+        with pytest.raises(MissingDependencyError, match=r"pip install 'dit4sr\[text\]'"):
+            upscaler._text.encode(NEGATIVE)
+
+
+def test_a_tokenizer_must_be_there_and_intact(tmp_path):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
+    file = path / "tokenizers" / "t5" / "tokenizer.json"
+    file.write_text(file.read_text() + " ")
+    with Upscaler(path, use_cache=False) as upscaler, pytest.raises(IntegrityError, match=r"tokenizer\.json"):
+        upscaler._text.encode("a cat")
+
+
+def test_encoders_without_tokenizers_leave_the_stored_prompts(tmp_path, photo):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "b"), tokenizers=("clip_l",))
+    with Upscaler(path, use_cache=False) as upscaler:
+        assert not upscaler.reads_words
+        assert upscaler.upscale(photo).picture.shape == (48, 40, 3)
+    with Upscaler(path, use_cache=False) as upscaler, pytest.raises(IncompatibleError, match="clip_g"):
+        upscaler._text.encode("a cat")
+
+
+def test_stored_prompts_stand_in_for_encoders(toy_bundle, upscaler):
+    bundle = Bundle.open(toy_bundle)
+    text = TextEncoder(bundle, upscaler._backend, upscaler._components.use, None)
+    assert not text.reads_words
+    np.testing.assert_array_equal(text.stored("positive").text, bundle.embedding("positive")[0])
+    assert text.stored("positive") is text.stored("positive")
