@@ -106,7 +106,7 @@ def test_all_modulations_are_one_product(config):
     assert modulation.shape == (3, 2, modulation_width(config))
     for step, time in enumerate(timesteps):
         steering = model.time_text_embed(time.expand(2), inputs["pooled"])
-        layers = [model.get_submodule(key) for key in folds.modulation_keys(config)]
+        layers = [model.get_submodule(key) for key in recipes.modulation_keys(config)]
         expected = torch.cat([layer(F.silu(steering)) for layer in layers], -1)
         torch.testing.assert_close(modulation[step], expected, rtol=1e-12, atol=1e-12)
 
