@@ -48,13 +48,13 @@ def step_record(bundle: Bundle) -> dict[str, Any]:
     import torch
 
     from dit4sr.export import verify
-    from dit4sr.export.architecture import example_sizes
-    from dit4sr.export.pipeline import full_size_system
+    from dit4sr.export.component import example_sizes
+    from dit4sr.export.pipeline import full_size_pipeline
 
-    architecture = full_size_system(SEED).architecture
-    card = architecture.card("fp16")
+    pipeline = full_size_pipeline(SEED)
+    card = pipeline.card("fp16")
     sizes = example_sizes(card, images=1, branches=2, latent=(TILE, TILE), text=TEXT, steps=1)
-    step = next(part for part in architecture.parts() if part.name == "step")
+    step = next(part for part in pipeline.components() if part.name == "step")
     feeds = verify.seeded_inputs(step, sizes)
 
     seconds: dict[str, float] = {}

@@ -196,14 +196,11 @@ def _inspect(path: Path, *, as_json: bool) -> None:
 
 
 def _describe(options: dict[str, Any], *, as_json: bool) -> None:
-    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
     from dit4sr.export.reports.describe import describe, format_description
 
     description = describe(
         options["checkpoint"],
-        flavour=Flavour(options["flavour"]) if options["flavour"] else None,
-        variant=Variant(options["variant"]) if options["variant"] else None,
-        untrained=options["untrained"],
+        options,
         size=options["size"],
         text_tokens=options["text_tokens"],
         steps=options["steps"],
@@ -219,9 +216,8 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
     if options["checkpoint"] and options["random_weights"] is not None:
         raise click.UsageError("--random-weights is for when there is no CHECKPOINT")
 
-    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
     from dit4sr.export.exporter import ExportConfig, export_bundle
-    from dit4sr.export.pipeline import checkpoint_system, full_size_system
+    from dit4sr.export.pipeline import checkpoint_pipeline, full_size_pipeline
     from dit4sr.export.tiny import CHECKPOINT
     from dit4sr.runtime.console.table import format_bytes
     from dit4sr.runtime.manifest import MANIFEST
@@ -243,19 +239,12 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         )
     if engines is not None:
         engines.check(options["precision"])
-    flavour = Flavour(options["flavour"]) if options["flavour"] else None
-    variant = Variant(options["variant"]) if options["variant"] else None
     if options["random_weights"] is not None:
-        system = full_size_system(options["random_weights"], flavour or Flavour.COPIED)
+        pipeline = full_size_pipeline(options["random_weights"], options)
     else:
         if not options["checkpoint"]:
             click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)
-        system = checkpoint_system(
-            options["checkpoint"] or CHECKPOINT,
-            flavour=flavour,
-            variant=variant,
-            untrained=options["untrained"],
-        )
+        pipeline = checkpoint_pipeline(options["checkpoint"] or CHECKPOINT, options)
 
     config = ExportConfig(
         output=options["output"] or Path(f"{_stem(options)}-{options['precision']}"),
@@ -265,16 +254,14 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         verify=not options["no_verify"],
         components=names(options["components"]),
         command=_repeatable_command(),
-        checkpoint=system.checkpoint,
-        prompts=system.prompts,
     )
     if engines is not None and (config.output / MANIFEST).is_file() and not options["force"]:
         _check_precision(config.output, options["precision"])
-        _print_engines(config.output, engines.add_to(config.output, system, _progress), as_json)
+        _print_engines(config.output, engines.add_to(config.output, pipeline, _progress), as_json)
         return
-    manifest = export_bundle(system.architecture, system.surroundings, config, progress=_progress)
+    manifest = export_bundle(pipeline, config, progress=_progress)
     if engines is not None:
-        manifest = engines.add_to(config.output, system, _progress)
+        manifest = engines.add_to(config.output, pipeline, _progress)
     total = sum(record.bytes for record in manifest.files())
     worst = max((check.error / check.allowed for check in manifest.verification), default=None)
     verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"

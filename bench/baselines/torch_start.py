@@ -67,7 +67,10 @@ class TorchStart:
         if sum(file.bytes for file in bundle.manifest.files()) > LARGEST:
             self.notes.append("cold start in torch: not measured at this size without --checkpoint")
             return None
-        return write_checkpoint(bundle, self.folder / "checkpoint")
+        checkpoint = write_checkpoint(bundle, self.folder / "checkpoint")
+        if checkpoint is None:
+            self.notes.append("cold start in torch: not measured, for the bundle's VAE is none of diffusers'")
+        return checkpoint
 
     def _is_origin(self, checkpoint: Path) -> bool:
         """Whether the bundle's manifest names these very weights."""

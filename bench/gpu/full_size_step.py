@@ -22,20 +22,22 @@ import click
 import torch
 
 from dit4sr.bench.gpu.contenders import CONTENDERS, STEPS, Workload
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export import architectures
 from dit4sr.kernels.timing import Machine
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
-SMALL = TransformerConfig(
-    num_layers=2,
-    num_attention_heads=1,
-    joint_attention_dim=24,
-    pooled_projection_dim=20,
-    pos_embed_max_size=6,
-    sample_size=8,
-    dual_attention_layers=(0,),
-)
+SMALL = {
+    "num_layers": 2,
+    "num_attention_heads": 1,
+    "caption_projection_dim": 64,
+    "joint_attention_dim": 24,
+    "pooled_projection_dim": 20,
+    "pos_embed_max_size": 6,
+    "sample_size": 8,
+    "dual_attention_layers": [0],
+}
+"""What a network that only tries the code has other than the published one."""
 REPEATS = {"cuda": 30, "cpu": 2}
 WARM_UP = 3
 
@@ -43,9 +45,10 @@ WARM_UP = 3
 def workload(size: str, device: str, dtype: str) -> Workload:
     """What is computed."""
     place, kind = torch.device(device), getattr(torch, dtype)
+    published = architectures.named(architectures.DEFAULT).published({})
     if size == "full":
-        return Workload(TransformerConfig(), (64, 64), 333, place, kind)
-    return Workload(SMALL, (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
+        return Workload(published, (64, 64), 333, place, kind)
+    return Workload({**published, **SMALL}, (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
 
 
 @torch.no_grad()

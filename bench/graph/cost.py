@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dit4sr.bench.graph.layers import group_of
+from dit4sr.bench.graph.layers import Node, group_of
+from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.axes import Sizes, axis_length
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
@@ -65,13 +66,12 @@ def read_graph(file: Path) -> ir.Model:
     return ir.load(file)
 
 
-def graph_cost(model: ir.Model, sizes: Sizes) -> dict[str, Cost]:
+def graph_cost(model: ir.Model, sizes: Sizes, layers: LayerNames) -> dict[str, Cost]:
     """The cost of one run by group of layers; groups that cost nothing are left out."""
     costs: defaultdict[str, Cost] = defaultdict(Cost)
     for node in model.graph:
         weights = [value.name or "" for value in node.inputs if value is not None and value.is_initializer()]
-        group = group_of(node.op_type, node.name or "", weights)
-        costs[group] += _node_cost(node, sizes)
+        costs[group_of(Node(node.op_type, node.name or "", weights), layers)] += _node_cost(node, sizes)
     return {group: cost for group, cost in costs.items() if cost != Cost()}
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dit4sr.bench.graph.cost import read_graph
 from dit4sr.bench.graph.layers import Node, groups_of
+from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
 from dit4sr.runtime.errors import IncompatibleError
 
@@ -27,7 +28,12 @@ LARGEST = 1 << 30
 
 
 def layer_seconds(
-    graph: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int = 0, runs: int = RUNS
+    graph: Path,
+    feeds: Mapping[str, NDArray[Any]],
+    layers: LayerNames,
+    *,
+    threads: int = 0,
+    runs: int = RUNS,
 ) -> dict[str, float]:
     """Median seconds of each group in one run."""
     import onnxruntime  # noqa: PLC0415  (a third of a second)
@@ -44,7 +50,7 @@ def layer_seconds(
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         nodes = _nodes(optimised)
     seconds = seconds_of_nodes(events, nodes)[-runs:]
-    return _medians(seconds, groups_of(nodes))
+    return _medians(seconds, groups_of(nodes, layers))
 
 
 def _nodes(optimised: Path) -> list[Node]:

@@ -14,7 +14,7 @@ from dit4sr.runtime.manifest import Manifest
 if TYPE_CHECKING:
     from dit4sr.export.engines.inductor.builder import InductorConfig
     from dit4sr.export.engines.tensorrt import Form, TensorRtConfig
-    from dit4sr.export.pipeline import System
+    from dit4sr.export.pipeline import Pipeline
 
 TENSORRT, INDUCTOR = "tensorrt", "inductor"
 
@@ -54,7 +54,7 @@ class EngineRequest:
 
             tensorrt.check(precision, self._for_tensorrt())
 
-    def add_to(self, path: Path, system: System | None, progress: Progress) -> Manifest:
+    def add_to(self, path: Path, system: Pipeline | None, progress: Progress) -> Manifest:
         """Add engines to a bundle. TensorRT needs no more than the bundle; torch needs its weights."""
         if INDUCTOR in self.kinds and system is None:
             raise BadInputError(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.encoders import TINY, write_encoder
-from support.networks import smallest_config
+from support.networks import alone, smallest_config
 
 from dit4sr.calibrate.encoders import embedding_errors
 from dit4sr.calibrate.graph.bundle_rewriting import write_variant
@@ -39,9 +39,9 @@ def encoders(tmp_path_factory) -> Bundle:
             patch.setitem(TINY, name, sizes)
             write_encoder(folder / "checkpoint", name)
     network = Dit4sr(config, RandomWeights(read_tensors(config), 3), "random")
-    parts = checkpoint_encoders(folder / "checkpoint").parts()
+    parts = checkpoint_encoders(folder / "checkpoint").components()
     options = ExportConfig(folder / "bundle", verify=False, components=NAMES)
-    export_bundle(network, parts, options)
+    export_bundle(alone(network, parts), options)
     return Bundle.open(folder / "bundle")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.networks import alone
 
 from dit4sr.calibrate.graph.bundle_rewriting import load_graph
 from dit4sr.calibrate.graph.matmuls import find_products
@@ -25,7 +26,7 @@ from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.pipeline import full_size_system
+from dit4sr.export.pipeline import full_size_pipeline
 from dit4sr.export.tiny.recipe import TRANSFORMER
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.bundle import Bundle
@@ -64,17 +65,15 @@ def test_every_product_of_the_published_depth_can_be_claimed(tmp_path: Path):
     )
     network = Dit4sr(config, RandomWeights(read_tensors(config), 0), "random")
     options = ExportConfig(tmp_path / "narrow", verify=False, components=(STEP,))
-    export_bundle(network, [], options)
+    export_bundle(alone(network), options)
     assert counted_pairs(Bundle.open(tmp_path / "narrow")) == products_of(TransformerConfig()) == 289
 
 
 @pytest.mark.slow
 def test_two_steps_calibrate_within_twenty_gigabytes(tmp_path: Path):
-    system = full_size_system(0)
-    options = ExportConfig(
-        tmp_path / "fp16", verify=False, checkpoint=system.checkpoint, prompts=system.prompts
-    )
-    export_bundle(system.architecture, system.surroundings, options)
+    system = full_size_pipeline(0)
+    options = ExportConfig(tmp_path / "fp16", verify=False)
+    export_bundle(system, options)
     photo = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo).save(tmp_path / "photos" / "noise.png")

@@ -16,7 +16,7 @@ import torch
 from support.small_system import small_system
 
 from dit4sr.export import verify
-from dit4sr.export.architecture import static_sizes
+from dit4sr.export.component import static_sizes
 from dit4sr.export.engines.tensorrt import Forms, TensorRtConfig, add_to
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
@@ -39,9 +39,8 @@ def planned(request, tmp_path_factory) -> Bundle:
     system, folder = small_system(), tmp_path_factory.mktemp(request.param)
     path = folder / "bundle"
     export_bundle(
-        system.architecture,
-        system.surroundings,
-        ExportConfig(path, "fp16", checkpoint=system.checkpoint, prompts=system.prompts),
+        system,
+        ExportConfig(path, "fp16"),
     )
     config = TensorRtConfig(
         forms=FORMS[request.param],
@@ -56,7 +55,7 @@ def planned(request, tmp_path_factory) -> Bundle:
 
 
 def step_and_feeds(bundle: Bundle):
-    step = next(part for part in small_system().architecture.parts() if part.name == "step")
+    step = next(part for part in small_system().network.components() if part.name == "step")
     return step, verify.seeded_inputs(step, static_sizes(bundle.card, step))
 
 

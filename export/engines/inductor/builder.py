@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dit4sr.export.architecture import ComponentSource, Sizes, axis_size, static_sizes
+from dit4sr.export.component import ComponentSource, Sizes, axis_size, static_sizes
 from dit4sr.export.engines import Progress, add_engines
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
@@ -29,7 +29,7 @@ from dit4sr.export.verify import (
     Allowance,
     Arrays,
     Runner,
-    compared_part,
+    compared_component,
     seeded_inputs,
     torch_runners,
     weight_of,
@@ -41,7 +41,7 @@ from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDepen
 from dit4sr.runtime.manifest import Check, Component, Engine, Manifest, ModelCard, TensorSpec, record_of
 
 if TYPE_CHECKING:
-    from dit4sr.export.pipeline import System
+    from dit4sr.export.pipeline import Pipeline
 
 PICTURE_AXES = {"pixel_height", "pixel_width", "height", "width"}
 STEP_AXES = {"steps"}
@@ -64,15 +64,14 @@ class InductorConfig:
 
 
 def add_to(
-    bundle: Bundle, system: System, config: InductorConfig, *, progress: Progress = lambda _: None
+    bundle: Bundle, pipeline: Pipeline, config: InductorConfig, *, progress: Progress = lambda _: None
 ) -> Manifest:
     """Add engines to a bundle that was exported from the same weights."""
-    if dict(bundle.manifest.provenance.checkpoint) != dict(system.checkpoint):
+    if dict(bundle.manifest.provenance.checkpoint) != dict(pipeline.origin):
         raise BadInputError(
             f"{bundle.path} was exported from other weights", fix="give the checkpoint that it came from"
         )
-    parts = [*system.surroundings, *system.architecture.parts()]
-    return add_engines(bundle, partial(build, parts=parts, config=config), progress=progress)
+    return add_engines(bundle, partial(build, parts=pipeline.components(), config=config), progress=progress)
 
 
 def build(
@@ -132,7 +131,9 @@ class _Workshop:
         self._part, self._config, self._target = part, config, target
         self._device = torch.device("cpu" if target == CPU else "cuda")
         rounding = DTYPES[bundle.card.precision]
-        self._module = MixedModule(part.module, partial(weight_of, part), rounding, self._device)
+        self._module = MixedModule(
+            part.module, partial(weight_of, part), rounding, self._device, part.rounded_modules
+        )
 
     def build(self, place: Path, folder: Path, progress: Progress) -> list[Engine]:
         """Weights once, and a package for each number of rows."""
@@ -183,7 +184,7 @@ class _Workshop:
         """Against torch, as the exporter checks its graphs."""
         part, precision = self._part, self._card.precision
         runners = [*torch_runners(part, precision), lambda: self._runner(path, constants)]
-        return tuple(compared_part(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
+        return tuple(compared_component(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
 
     def _runner(self, path: Path, constants: dict[str, torch.Tensor]) -> Runner:
         runner = torch._inductor.aoti_load_package(str(path))

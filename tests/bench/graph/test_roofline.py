@@ -10,7 +10,7 @@ from support.runtime_system import CARD, write_toy_bundle
 
 from dit4sr.bench.graph.cost import Cost
 from dit4sr.bench.graph.layer_times import layer_seconds, seconds_of_nodes
-from dit4sr.bench.graph.layers import GROUPS, Node
+from dit4sr.bench.graph.layers import Node
 from dit4sr.bench.graph.roofline import roofline
 from dit4sr.bench.measure import limits
 from dit4sr.bench.measure.limits import CACHES, COMPUTE, MEMORY, Gauge, Limits, host_gauge
@@ -18,6 +18,7 @@ from dit4sr.bench.record import OURS, GroupRow, Series
 from dit4sr.bench.report.explain import explain
 from dit4sr.bench.report.text import terminal_report
 from dit4sr.bench.workload import Workload
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import IncompatibleError
 
@@ -84,11 +85,10 @@ def test_the_explanation_knows_caches_from_memory():
 def test_times_come_by_group_from_the_runtimes_profile(tmp_path):
     bundle = Bundle.open(write_toy_bundle(tmp_path / "toy", fixed={"h": 8, "w": 8, "H": 32, "W": 32}))
     work = Workload.of(bundle, pixels=(32, 32), steps=1, branches=2)
-    found = layer_seconds(
-        bundle.component_file("step"), work.arrays(bundle.components["step"].inputs), threads=1, runs=3
-    )
+    feeds = work.arrays(bundle.components["step"].inputs)
+    found = layer_seconds(bundle.component_file("step"), feeds, LAYERS, threads=1, runs=3)
     assert CARD.vae_factor * 8 == 32
-    assert set(found) <= set(GROUPS)
+    assert set(found) <= set(LAYERS.groups)
     assert sum(found.values()) > 0
 
 

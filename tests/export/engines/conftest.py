@@ -15,10 +15,8 @@ from dit4sr.runtime.bundle import Bundle
 def unrounded(tmp_path_factory) -> Bundle:
     """The same system in FP32, without engines."""
     system, path = small_system(), tmp_path_factory.mktemp("unrounded") / "bundle"
-    config = ExportConfig(
-        path, precision="fp32", verify=False, checkpoint=system.checkpoint, prompts=system.prompts
-    )
-    export_bundle(system.architecture, system.surroundings, config)
+    config = ExportConfig(path, precision="fp32", verify=False)
+    export_bundle(system, config)
     return Bundle.open(path)
 
 
@@ -28,7 +26,7 @@ def compiled(tmp_path_factory) -> Bundle:
     torch.set_num_threads(1)
     system = small_system()
     path = tmp_path_factory.mktemp("compiled") / "bundle"
-    config = ExportConfig(path, verify=False, checkpoint=system.checkpoint, prompts=system.prompts)
-    export_bundle(system.architecture, system.surroundings, config)
+    config = ExportConfig(path, verify=False)
+    export_bundle(system, config)
     add_to(Bundle.open(path), system, InductorConfig(device="cpu", branches=(2,)))
     return Bundle.open(path)

@@ -1,40 +1,28 @@
-"""Other formulations of the step, as graphs: with one optimisation taken back, or with none of ours at all.
+"""The denoiser with one of its optimisations taken back.
 
-They differ from the bundle's step in the one thing they are named for, pass through the same exporter and run
-in the same runtime, so that a difference in time is the price of that thing. Weights are random.
+Each differs from the deployed one in the thing it is named for, so that a difference in time is the price of
+that thing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dit4sr.export.architecture import ComponentSource
 from dit4sr.export.architectures.dit4sr.config import Flavour, Injection, TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention, TextRole
 from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
-from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
 from dit4sr.export.architectures.dit4sr.released.streams import Grid
-from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
-from dit4sr.export.architectures.step import Step
-from dit4sr.export.exporter import ExportConfig, traced_at_precision
-from dit4sr.export.graph.external_data import bind_weights
-from dit4sr.export.graph.tracing import attach_operators
-from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.manifest import TensorSpec
 
 if TYPE_CHECKING:
-    from dit4sr.export.weights.folds import Recipe
+    pass
 
 
 class SpreadAttention(PackedAttention):
@@ -137,61 +125,11 @@ def without_folds(config: TransformerConfig) -> Denoiser:
     return _changed(config, unfold)
 
 
-FORMULATIONS: Mapping[str, Callable[[TransformerConfig], Denoiser]] = {
+ABLATED: Mapping[str, Callable[[TransformerConfig], Denoiser]] = {
     "folds": without_folds,
     "inject": without_injection,
     "attention": without_attention,
 }
-
-
-def write_ablated_step(
-    config: TransformerConfig, optimisation: str, precision: str, folder: Path
-) -> tuple[Path, Sequence[TensorSpec], Sequence[str]]:
-    """The step without one optimisation, as a graph; what it reads, and what it makes."""
-    base = _step_part(config)
-    with torch.device("meta"):
-        network = FORMULATIONS[optimisation](config)
-    return _written(_part(base, network, base.inputs), config, precision, folder)
-
-
-def write_plain_step(
-    config: TransformerConfig, precision: str, folder: Path
-) -> tuple[Path, Sequence[TensorSpec], Sequence[str]]:
-    """The released network as torch exports it: no simplification, none of our operators."""
-    base = _step_part(config)
-    with torch.device("meta"):
-        network = Transformer(config)
-    latent = ("rows", config.in_channels, "height", "width")
-    conditions = (
-        TensorSpec("condition", "float32", latent),
-        TensorSpec("text", "float32", ("rows", "text", config.joint_attention_dim)),
-        TensorSpec("pooled", "float32", ("rows", config.pooled_projection_dim)),
-        TensorSpec("timestep", "float32", ("rows",)),
-    )
-    return _written(_part(base, network, (*base.inputs[:4], *conditions)), config, precision, folder)
-
-
-def _step_part(config: TransformerConfig) -> ComponentSource:
-    return next(part for part in Dit4sr(config, RandomWeights({}, 0)).parts() if part.name == "step")
-
-
-def _part(base: ComponentSource, network: nn.Module, inputs: tuple[TensorSpec, ...]) -> ComponentSource:
-    """A step around another network, with a random weight for each of its own."""
-    layout = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    recipes: dict[str, Recipe] = {name: name for name in layout}
-    module = Step(network).eval().requires_grad_(False)
-    return replace(base, module=module, inputs=inputs, recipes=recipes, source=RandomWeights(layout, 0))
-
-
-def _written(
-    part: ComponentSource, config: TransformerConfig, precision: str, folder: Path
-) -> tuple[Path, Sequence[TensorSpec], Sequence[str]]:
-    model, _ = traced_at_precision(part, Dit4sr(config, part.source), ExportConfig(folder, precision))
-    bind_weights(model, part, folder)
-    attach_operators(model)
-    file = folder / f"{part.name}.onnx"
-    ir.save(model, file)
-    return file, part.inputs, part.outputs
 
 
 def _changed(config: TransformerConfig, change: Callable[[SimplifiedBlock], None]) -> Denoiser:

@@ -1,21 +1,23 @@
-"""What the exporter asks of a network, whichever it is.
+"""What the exporter asks of a component to be: a module on meta tensors, and a recipe for every weight.
 
-An architecture offers parts: modules on meta tensors, with named inputs whose symbolic axes are names, and a
-recipe for every weight. The exporter traces, rounds, binds and writes them, and knows no more than this.
+Inputs are named, and so are their symbolic axes. The exporter traces, rounds, binds and writes components,
+and knows no more than this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
 from dit4sr.export.weights.folds import Recipe
 from dit4sr.export.weights.sources import WeightSource
 from dit4sr.runtime.manifest import ModelCard, TensorSpec
+
+if TYPE_CHECKING:
+    from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
 
 Sizes = Mapping[str, int]
 """What a symbolic axis measures in one example."""
@@ -23,30 +25,24 @@ Sizes = Mapping[str, int]
 
 @dataclass(frozen=True)
 class ComponentSource:
-    """One component to be: a graph, and where its weights come from."""
+    """One component to be exported: its network, and where the weights come from."""
 
     name: str
     module: nn.Module
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     recipes: Mapping[str, Recipe]
-    source: WeightSource
+    """By the module's own name of each weight."""
+    weights: WeightSource
+    """What recipes read."""
     vocabulary: int = 0
-    """Whole numbers given to the part are below this."""
+    """Whole numbers given to the component are below this."""
     tokenizer: Tokenizer | None = None
-    """What makes the part's numbers of words, if that is what it reads."""
+    """What makes the component's numbers of words, if that is what it reads."""
+    rounded_modules: tuple[type[nn.Module], ...] = ()
+    """Modules of the network's own all of whose weights enter products."""
     static_sizes: Sizes = field(default_factory=dict)
     """Axes that are fixed, in a static export, at other sizes than the network's."""
-
-
-class Architecture(Protocol):
-    """A network that can be exported."""
-
-    def card(self, precision: str) -> ModelCard:
-        """What the sampler needs to know."""
-
-    def parts(self) -> list[ComponentSource]:
-        """The components, in the order in which a picture passes through them."""
 
 
 def example_sizes(
@@ -68,12 +64,12 @@ def example_sizes(
     }
 
 
-def static_sizes(card: ModelCard, part: ComponentSource) -> Sizes:
+def static_sizes(card: ModelCard, component: ComponentSource) -> Sizes:
     """Every axis of a static export: the training tile with guidance, all text tokens and default steps."""
     tile = (card.training_tile, card.training_tile)
     text, steps = card.text_tokens, card.default_steps
     sizes = example_sizes(card, images=1, branches=2, latent=tile, text=text, steps=steps)
-    return {**sizes, **part.static_sizes}
+    return {**sizes, **component.static_sizes}
 
 
 def axis_size(axis: int | str, sizes: Sizes) -> int:
