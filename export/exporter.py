@@ -87,6 +87,7 @@ def export_bundle(
             schema=SCHEMA_VERSION,
             model=architecture.card(config.precision),
             components=components,
+            text_encoders=tuple(name for name in components if name.startswith("text_")),
             provenance=Provenance(config.checkpoint, _versions(), config.command),
             embeddings={name: _write_prompt(folder, name, prompt) for name, prompt in config.prompts.items()},
             tokenizers=tuple(_write_tokenizer(folder, name, text) for name, text in tokenizers.items()),

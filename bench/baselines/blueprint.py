@@ -33,7 +33,7 @@ def transformer_config(bundle: Bundle) -> TransformerConfig:
         int(match[1]) for name in shapes if (match := re.match(r"network\.blocks\.(\d+)\.attn\.", name))
     }
     dual = {int(match[1]) for name in shapes if (match := re.match(r"network\.blocks\.(\d+)\.attn2\.", name))}
-    if not blocks:
+    if not blocks or card.positions is None:
         raise BadInputError(
             f"{bundle.path} holds no DiT4SR step", fix="leave out --baseline and --ablate for this bundle"
         )

@@ -114,6 +114,7 @@ def write_checkpoint(bundle: Bundle, folder: Path) -> Path:
 
     config = transformer_config(bundle)
     layout, table = released_layout(config), bundle.card.positions
+    assert table is not None  # every DiT4SR reads positions
     source = RandomWeights(layout, seed=0)
     tensors = {key: source.read(key) for key in layout if key != POSITION_TABLE}
     positions = sine_cosine_positions(

@@ -104,6 +104,10 @@ class Shelf:
 def grid_positions(card: ModelCard, height: int, width: int) -> Floats:
     """The position table's crop for a latent of this size."""
     table = card.positions
+    if table is None:
+        raise IncompatibleError(
+            "an engine reads positions, of which the model card says nothing", fix="export the bundle anew"
+        )
     return sine_cosine_positions(
         (height // card.patch_size, width // card.patch_size),
         width=table.width,

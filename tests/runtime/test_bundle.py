@@ -149,9 +149,10 @@ def test_a_manifest_that_is_no_manifest(tmp_path, content):
 
 
 def test_another_schema_version_is_named(tmp_path):
-    (tmp_path / MANIFEST).write_text(json.dumps({"schema": 2, "from": "the future"}))
-    with pytest.raises(IncompatibleError, match="schema version 2"):
-        Bundle.open(tmp_path)
+    for version in (0, 3):
+        (tmp_path / MANIFEST).write_text(json.dumps({"schema": version, "from": "another time"}))
+        with pytest.raises(IncompatibleError, match=f"schema version {version}; expected 1 or 2"):
+            Bundle.open(tmp_path)
 
 
 def test_where_there_is_no_bundle(sound, tmp_path):
