@@ -63,9 +63,10 @@ def test_what_is_written_is_what_is_read(sound):
     assert Bundle.open(sound.path).manifest == sound.manifest
     assert read_manifest(sound.path / MANIFEST).to_text() == sound.manifest.to_text()
     use_everything(sound.path)
-    text, pooled = sound.embedding("positive")
-    assert text.shape == (3, 8)
-    assert pooled.dtype == np.float32
+    prompt = sound.embedding("positive")
+    assert list(prompt) == ["text", "pooled"]
+    assert prompt["text"].shape == (3, 8)
+    assert prompt["pooled"].dtype == np.float32
 
 
 @pytest.mark.parametrize(
