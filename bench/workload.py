@@ -78,6 +78,5 @@ class Workload:
 
 def text_rows(bundle: Bundle) -> int:
     """Rows of text: those of the stored prompts where words cannot be read, else the bundle's own number."""
-    if "positive" in bundle.manifest.embeddings:
-        return int(bundle.embedding("positive")[0].shape[0])
-    return bundle.card.text_tokens
+    stored = bundle.embedding("positive") if "positive" in bundle.manifest.embeddings else {}
+    return len(stored["text"]) if "text" in stored else bundle.card.text_tokens

@@ -11,7 +11,7 @@ from dit4sr.calibrate.metrics import relative_errors
 from dit4sr.calibrate.observe.tap import Results, WatchedRuntime
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.components import Components
-from dit4sr.runtime.prompt.text_encoder import ENCODERS, TextEncoder
+from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.prompt.wording import Wording
 
 Made = dict[str, list[NDArray[np.float32]]]
@@ -34,7 +34,7 @@ def _made(bundle: Bundle, threads: int) -> Made:
 
         return see
 
-    encoders = [name for name in ENCODERS if name in bundle.components]
+    encoders = bundle.manifest.text_encoders
     backend = WatchedRuntime({name: watcher(name) for name in encoders}, threads)
     components = Components(bundle, backend, keep=False)
     reader = TextEncoder(bundle, backend, components.use, None)

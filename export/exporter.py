@@ -84,16 +84,16 @@ def export_bundle(
             schema=SCHEMA_VERSION,
             model=card,
             components=components,
+            architecture=pipeline.record(),
+            text_encoders=tuple(
+                encoder.name for encoder in pipeline.text_encoders if encoder.name in components
+            ),
             provenance=Provenance(pipeline.origin, _versions(), config.command),
             embeddings={
                 name: _write_prompt(folder, name, prompt) for name, prompt in pipeline.prompts.items()
             },
             tokenizers=tuple(_write_tokenizer(folder, name, text) for name, text in tokenizers.items()),
             verification=checks,
-            architecture=pipeline.record(),
-            text_encoders=tuple(
-                encoder.name for encoder in pipeline.text_encoders if encoder.name in components
-            ),
         )
         (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
     return manifest

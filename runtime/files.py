@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old or the new, never a half."""
+"""Files: written so that a reader sees the old or the new, never a half; digests; the user's cache folder."""
 
 from __future__ import annotations
 
@@ -66,6 +66,13 @@ def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
         ) from None
     except OSError as error:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
+
+
+def user_cache(name: str) -> Path:
+    """Folder for one kind of thing that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder."""
+    chosen, base = os.environ.get("DIT4SR_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    home = Path(chosen) if chosen else Path(base or Path.home() / ".cache") / "dit4sr"
+    return home / name
 
 
 def sha256_of(path: Path) -> str:

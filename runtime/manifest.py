@@ -1,6 +1,6 @@
 """What ``manifest.json`` says: every part of a bundle, down to the digest of every file.
 
-Writer and reader share these classes. A reader of another schema version says so.
+Writer and reader share these classes. A reader of another schema version says so, or knows how to read it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.schema import SchemaError, from_json, to_json
+from dit4sr.runtime.manifest_v1 import upgraded
+from dit4sr.runtime.schema import SchemaError, checked_json, from_json, to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 16 << 20
 
@@ -164,16 +165,32 @@ class ModelCard:
     text_tokens: int
     text_channels: int
     pooled_channels: int
-    positions: PositionTable
+    positions: PositionTable | None
+    """None for a network that reads no positions."""
     weights: str
     """``trained``, or in what sense they are not."""
 
     def __post_init__(self) -> None:
-        sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile, self.text_tokens)
+        sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile)
         if min(sizes) < 1 or self.default_steps < 1:
             raise ValueError("a size on the model card is below one")
+        # A network may well read no prompt.
+        if self.text_tokens < 0:
+            raise ValueError("the model card counts fewer than no tokens of text")
         if not math.isfinite(self.shift) or not 0 < self.scaling < math.inf:
             raise ValueError("scaling or shift on the model card is no finite number")
+
+
+@dataclass(frozen=True)
+class ArchitectureRecord:
+    """Which network this is, for whoever builds it again from its weights; the runtime never looks inside."""
+
+    name: str
+    config: Mapping[str, Any]
+    """Any JSON: what its keys mean is the architecture's own affair."""
+
+    def __post_init__(self) -> None:
+        checked_json(self.config, "config")
 
 
 @dataclass(frozen=True)
@@ -195,18 +212,28 @@ class Provenance:
     command: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything that ``manifest.json`` says."""
+    """Everything that ``manifest.json`` says, in the order in which it says it."""
 
     schema: int
     model: ModelCard
+    architecture: ArchitectureRecord | None = None
+    """None in bundles of schema version 1."""
     components: Mapping[str, Component]
+    text_encoders: tuple[str, ...] = ()
+    """The components that read prompts, in the order in which their answers are joined."""
     provenance: Provenance
     engines: tuple[Engine, ...] = ()
     embeddings: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
     tokenizers: tuple[FileRecord, ...] = ()
     verification: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.text_encoders)) < len(self.text_encoders):
+            raise ValueError("a text encoder is listed twice")
+        if unknown := [name for name in self.text_encoders if name not in self.components]:
+            raise ValueError(f"text encoder {unknown[0]!r} is no component")
 
     def files(self) -> list[FileRecord]:
         """Every file of the bundle but the manifest, in the order of the manifest."""
@@ -233,14 +260,14 @@ def read_manifest(file: Path) -> Manifest:
     except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{file} is not readable JSON ({error})", fix="export the bundle anew") from None
     version = values.get("schema") if isinstance(values, dict) else None
-    if type(version) is int and version != SCHEMA_VERSION:
+    if type(version) is int and version not in {1, SCHEMA_VERSION}:
         raise IncompatibleError(
             f"{file} has schema version {version}",
-            expected=str(SCHEMA_VERSION),
+            expected=f"1 or {SCHEMA_VERSION}",
             fix="export the bundle with this version, or install the one that wrote it",
         )
     try:
-        return from_json(Manifest, values)
+        return from_json(Manifest, upgraded(values) if version == 1 else values)
     except (SchemaError, RecursionError) as error:
         raise IntegrityError(f"{file}: {error}", fix="export the bundle anew") from None
 

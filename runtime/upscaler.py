@@ -26,7 +26,7 @@ from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
-from dit4sr.runtime.sampling.conditions import Conditions
+from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
@@ -61,7 +61,7 @@ class Restored:
 
 
 @dataclass
-class _Work:
+class _Restoration:
     """One picture on its way: what it needs, and what has happened to it."""
 
     settings: Settings
@@ -180,7 +180,7 @@ class Upscaler:
         rgb = _as_rgb(picture)
         settings = settings or Settings()
         sizes = TileSizes.of(settings, self.card)
-        work = _Work(
+        work = _Restoration(
             settings=settings,
             sizes=sizes,
             tile_batch=settings.tile_batch,
@@ -217,7 +217,7 @@ class Upscaler:
     ) -> None:
         self.close()
 
-    def _attempt(self, rgb: Picture, work: _Work) -> Picture | OutOfMemoryError:
+    def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
         """The picture, or that memory ran out; without the trace, whose frames would hold that memory."""
         try:
             return self._restore(rgb, work)
@@ -226,7 +226,7 @@ class Upscaler:
         except MemoryError:
             return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
-    def _restore(self, rgb: Picture, work: _Work) -> Picture:
+    def _restore(self, rgb: Picture, work: _Restoration) -> Picture:
         card, settings, sizes = self.card, work.settings, work.sizes
         enlarged = work.geometry.enlarge(rgb)
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
@@ -267,18 +267,26 @@ class Upscaler:
             return WholeSampler(self._backend, self.card, schedule, conditions)
         return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
-    def _prompts(self, work: _Work, branches: int) -> list[Embedding]:
+    def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
         """Embeddings of the branches, negative before positive."""
         wording = work.settings.wording
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
         if branches == 2:
             sides.insert(0, ("negative", work.negative, work.negative or wording.negative))
-        return [
-            self._text.stored(name)
-            if asked is None and not self._text.reads_words
-            else self._text.encode(words)
-            for name, asked, words in sides
-        ]
+        return [self._prompt(name, asked, words) for name, asked, words in sides]
+
+    def _prompt(self, name: str, asked: str | None, words: str) -> Embedding:
+        """The embedding of one branch: of the words, or a stored one where nobody asked for any."""
+        if asked is None and not self._reads_prompts:
+            return {}
+        if asked is None and not self._text.reads_words:
+            return self._text.stored(name)
+        return self._text.encode(words)
+
+    @property
+    def _reads_prompts(self) -> bool:
+        prepare = self.bundle.components.get("prepare")
+        return prepare is not None and reads_prompts(prepare)
 
 
 def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:

@@ -12,7 +12,6 @@ from dit4sr.bench.subject import Subject
 from dit4sr.runtime.backends.protocol import Array, Backend, Context, Engine
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.manifest import TensorSpec
-from dit4sr.runtime.prompt.embedding import Embedding
 from dit4sr.runtime.sampling.conditions import Conditions
 from dit4sr.runtime.sampling.sampler import WholeSampler
 from dit4sr.runtime.sampling.tiles import Tiling
@@ -71,7 +70,7 @@ def trajectory(subject: Subject) -> list[Latents]:
     coder = PictureCoder(backend, card, lambda: None)
     moments = coder.encode(encoder, enlarged, Tiling.cover(height, width, max(height, width), 0))
     names = ["negative", "positive"][-schedule.branches :]
-    prompts = [Embedding(*subject.bundle.embedding(name)) for name in names]
+    prompts = [subject.bundle.embedding(name) for name in names]
     latent = np.repeat(scaled(posterior(moments, None), card), schedule.branches, axis=0)
     noise = subject.settings.rng.stream(0).normal([1, card.latent_channels, height, width])[0]
 

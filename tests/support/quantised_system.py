@@ -109,7 +109,13 @@ def write_half_bundle(folder: Path) -> Bundle:
             records.append(record_of(path, folder))
         embeddings[side] = tuple(records)
     provenance = Provenance({"random weights": "seed 0"}, {}, "written by a test")
-    manifest = Manifest(SCHEMA_VERSION, CARD, components, provenance, embeddings=embeddings)
+    manifest = Manifest(
+        schema=SCHEMA_VERSION,
+        model=CARD,
+        components=components,
+        provenance=provenance,
+        embeddings=embeddings,
+    )
     (folder / MANIFEST).write_text(manifest.to_text())
     return Bundle.open(folder)
 

@@ -255,7 +255,13 @@ def write_toy_bundle(
         for path, values in zip(paths, (text, pooled), strict=True):
             np.save(path, values)
         embeddings[name] = tuple(record_of(path, folder) for path in paths)
-    manifest = Manifest(SCHEMA_VERSION, card, components, Provenance({}, {}, "test"), embeddings=embeddings)
+    manifest = Manifest(
+        schema=SCHEMA_VERSION,
+        model=card,
+        components=components,
+        provenance=Provenance({}, {}, "test"),
+        embeddings=embeddings,
+    )
     (folder / MANIFEST).write_text(manifest.to_text())
     return folder
 
@@ -344,8 +350,9 @@ def add_text_encoders(folder: Path, seed: int = 2, tokenizers: tuple[str, ...] =
             file.parent.mkdir(parents=True)
             _write_tokenizer(file)
             records.append(record_of(file, folder))
+    encoders = tuple(f"text_{name}" for name in TEXT_WIDTHS)
     (folder / MANIFEST).write_text(
-        replace(manifest, components=components, tokenizers=tuple(records)).to_text()
+        replace(manifest, components=components, text_encoders=encoders, tokenizers=tuple(records)).to_text()
     )
     return folder
 

@@ -42,9 +42,9 @@ def test_two_clips_side_by_side_then_t5(upscaler, bundle):
     expected = np.zeros((2 * TEXT, TEXT_CHANNELS), dtype=np.float32)
     expected[:TEXT, : clips.shape[1]] = clips
     expected[TEXT:] = tables["t5"][ids]
-    np.testing.assert_allclose(embedding.text, expected, atol=1e-6)
-    np.testing.assert_allclose(embedding.pooled, clips.mean(0), atol=1e-6)
-    assert embedding.pooled.shape == (POOLED,)
+    np.testing.assert_allclose(embedding["text"], expected, atol=1e-6)
+    np.testing.assert_allclose(embedding["pooled"], clips.mean(0), atol=1e-6)
+    assert embedding["pooled"].shape == (POOLED,)
 
 
 def test_prompts_reach_the_picture(upscaler, photo):
@@ -128,5 +128,5 @@ def test_stored_prompts_stand_in_for_encoders(toy_bundle, upscaler):
     bundle = Bundle.open(toy_bundle)
     text = TextEncoder(bundle, upscaler._backend, upscaler._components.use, None)
     assert not text.reads_words
-    np.testing.assert_array_equal(text.stored("positive").text, bundle.embedding("positive")[0])
+    np.testing.assert_array_equal(text.stored("positive")["text"], bundle.embedding("positive")["text"])
     assert text.stored("positive") is text.stored("positive")

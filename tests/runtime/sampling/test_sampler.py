@@ -13,13 +13,13 @@ from support.runtime_system import CARD, CHANNELS, write_toy_bundle
 
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, IncompatibleError
-from dit4sr.runtime.prompt.embedding import Embedding
-from dit4sr.runtime.sampling.conditions import Conditions, Shelf
+from dit4sr.runtime.sampling.conditions import Conditions
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise import NumpyStream
 from dit4sr.runtime.sampling.sampler import WholeSampler
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver
+from dit4sr.runtime.sampling.tile_conditions import TileConditions
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.sampling.tiles import Tiling
 
@@ -33,7 +33,7 @@ def bundle(tmp_path_factory):
 
 
 def conditions(plan, side=SIDE):
-    prompt = Embedding(np.zeros((5, 12), dtype=np.float32), np.zeros(6, dtype=np.float32))
+    prompt = {"text": np.zeros((5, 12), dtype=np.float32), "pooled": np.zeros(6, dtype=np.float32)}
     latent = np.zeros((plan.branches, CHANNELS, side, side), dtype=np.float32)
     return Conditions(latent, [prompt] * plan.branches, plan.timesteps)
 
@@ -158,14 +158,14 @@ def test_a_step_that_nobody_feeds_is_refused(bundle):
         sampler.sample(step, noise(), lambda: None)
 
 
-def test_the_shelf_keeps_shared_tensors_once_and_spills_large_ones(monkeypatch):
-    monkeypatch.setattr("dit4sr.runtime.sampling.conditions.SPILL", 1000)
-    shelf = Shelf(4)
+def test_tile_conditions_keep_shared_tensors_once_and_spills_large_ones(monkeypatch):
+    monkeypatch.setattr("dit4sr.runtime.sampling.tile_conditions.SPILL", 1000)
+    kept = TileConditions(4)
     rng = np.random.default_rng(0)
     own = rng.normal(size=(4, 2, 100)).astype(np.float32)
     for index in range(4):
-        shelf.put(index, {"text": np.ones((2, 3), dtype=np.float32), "image": own[index]})
-    assert set(shelf.shared) == {"text"}
+        kept.put(index, {"text": np.ones((2, 3), dtype=np.float32), "image": own[index]})
+    assert set(kept.shared) == {"text"}
     for index in range(4):
-        np.testing.assert_array_equal(shelf.get(index)["image"], own[index])
-    assert isinstance(shelf.get(0)["image"].base, np.memmap) or isinstance(shelf.get(0)["image"], np.memmap)
+        np.testing.assert_array_equal(kept.get(index)["image"], own[index])
+    assert isinstance(kept.get(0)["image"].base, np.memmap) or isinstance(kept.get(0)["image"], np.memmap)
