@@ -54,7 +54,8 @@ def restore(
     scheduler.set_timesteps(steps)
     names = ["negative", "positive"] if guidance > 1 else ["positive"]
     text, pooled = (
-        torch.stack([torch.from_numpy(bundle.embedding(name)[part]) for name in names]) for part in (0, 1)
+        torch.stack([torch.from_numpy(bundle.embedding(name)[part]) for name in names])
+        for part in ("text", "pooled")
     )
     low, noise = _enlarged(picture, card), torch.Generator().manual_seed(seed)
     with torch.inference_mode():
