@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import nn
 
@@ -16,11 +16,16 @@ from dit4sr.export.weights.folds import Recipe
 from dit4sr.export.weights.sources import WeightSource
 from dit4sr.runtime.manifest import ModelCard, TensorSpec
 
-if TYPE_CHECKING:
-    from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
-
 Sizes = Mapping[str, int]
 """What a symbolic axis measures in one example."""
+
+
+class TokenizerSource(Protocol):
+    """A tokenizer to be written into the bundle."""
+
+    def to_text(self) -> str:
+        """The content of its ``tokenizer.json``, which holds its own padding and truncation."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class ComponentSource:
     """What recipes read."""
     vocabulary: int = 0
     """Whole numbers given to the component are below this."""
-    tokenizer: Tokenizer | None = None
+    tokenizer: TokenizerSource | None = None
     """What makes the component's numbers of words, if that is what it reads."""
     rounded_modules: tuple[type[nn.Module], ...] = ()
     """Modules of the network's own all of whose weights enter products."""
