@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.manifests import CARD
 from support.networks import seeded_transformer, tiny_config
 
 from dit4sr.bench.baselines.ablations import graph_call
@@ -25,7 +26,7 @@ from dit4sr.export.architectures.dit4sr.simplify import simplify
 from dit4sr.runtime import Settings
 from dit4sr.runtime.bundled import tiny_bundle
 
-WORKLOAD = Workload(8, 12, images=1, branches=2, text=5, steps=1, patch=2, factor=8)
+WORKLOAD = Workload(8, 12, images=1, branches=2, text=5, steps=1, card=CARD)
 
 
 def conditions(config) -> tuple[torch.Tensor, ...]:
