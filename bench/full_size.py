@@ -48,12 +48,12 @@ def step_record(bundle: Bundle) -> dict[str, Any]:
     import torch
 
     from dit4sr.export import verify
-    from dit4sr.export.component import example_sizes
     from dit4sr.export.pipeline import full_size_pipeline
+    from dit4sr.runtime.axes import axis_sizes
 
     pipeline = full_size_pipeline(SEED)
     card = pipeline.card("fp16")
-    sizes = example_sizes(card, images=1, branches=2, latent=(TILE, TILE), text=TEXT, steps=1)
+    sizes = axis_sizes(card, latent=(TILE, TILE), text=TEXT, steps=1)
     step = next(part for part in pipeline.components() if part.name == "step")
     feeds = verify.seeded_inputs(step, sizes)
 

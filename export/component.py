@@ -14,10 +14,8 @@ from torch import nn
 
 from dit4sr.export.weights.folds import Recipe
 from dit4sr.export.weights.sources import WeightSource
+from dit4sr.runtime.axes import Sizes, axis_sizes
 from dit4sr.runtime.manifest import ModelCard, TensorSpec
-
-Sizes = Mapping[str, int]
-"""What a symbolic axis measures in one example."""
 
 
 class TokenizerSource(Protocol):
@@ -50,33 +48,7 @@ class ComponentSource:
     """Axes that are fixed, in a static export, at other sizes than the network's."""
 
 
-def example_sizes(
-    card: ModelCard, *, images: int, branches: int, latent: tuple[int, int], text: int, steps: int
-) -> Sizes:
-    """Every symbolic axis of one example."""
-    height, width = latent
-    return {
-        "images": images,
-        "branches": branches,
-        "rows": images * branches,
-        "height": height,
-        "width": width,
-        "pixel_height": height * card.vae_factor,
-        "pixel_width": width * card.vae_factor,
-        "tokens": (height // card.patch_size) * (width // card.patch_size),
-        "text": text,
-        "steps": steps,
-    }
-
-
 def static_sizes(card: ModelCard, component: ComponentSource) -> Sizes:
     """Every axis of a static export: the training tile with guidance, all text tokens and default steps."""
     tile = (card.training_tile, card.training_tile)
-    text, steps = card.text_tokens, card.default_steps
-    sizes = example_sizes(card, images=1, branches=2, latent=tile, text=text, steps=steps)
-    return {**sizes, **component.static_sizes}
-
-
-def axis_size(axis: int | str, sizes: Sizes) -> int:
-    """A static axis is its own size."""
-    return axis if isinstance(axis, int) else sizes[axis]
+    return {**axis_sizes(card, latent=tile), **component.static_sizes}

@@ -14,15 +14,17 @@ import onnx
 import onnx_ir as ir
 from torch import nn
 
-from dit4sr.export.component import ComponentSource, example_sizes, static_sizes
+from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.graph.external_data import bind_weights
 from dit4sr.export.graph.passes.cleanup import forget_origins, simplify_graph, transpose_weights
 from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
 from dit4sr.export.graph.passes.report import PassReport, run_pass
+from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.export.graph.tracing import OPSET, attach_operators, trace
 from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import Prompt
 from dit4sr.export.verify import elements, memory_needed, verify_components
+from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files import atomic_directory
@@ -35,7 +37,6 @@ from dit4sr.runtime.manifest import (
     Manifest,
     ModelCard,
     Provenance,
-    TensorSpec,
     record_of,
 )
 
@@ -108,7 +109,7 @@ def traced_at_precision(
         sizes = static_sizes(card, source)
     else:
         # Sizes that differ from one another, so that no two axes are mistaken for one.
-        sizes = example_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
+        sizes = axis_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
     model = trace(source, sizes, static=static, opset=OPSET[precision])
     passes = [simplify_graph, transpose_weights, forget_origins]
     reports = [run_pass(model, change) for change in passes]
@@ -129,16 +130,9 @@ def _write_component(model: ir.Model, source: ComponentSource, folder: Path, pre
     return Component(
         files=(record_of(graph, folder), record_of(data, folder)),
         precision=precision,
-        inputs=tuple(_spec(value) for value in model.graph.inputs),
-        outputs=tuple(_spec(value) for value in model.graph.outputs),
+        inputs=tuple(tensor_spec(value) for value in model.graph.inputs),
+        outputs=tuple(tensor_spec(value) for value in model.graph.outputs),
     )
-
-
-def _spec(value: ir.Value) -> TensorSpec:
-    assert value.name is not None
-    assert value.dtype is not None
-    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
-    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
 
 
 def _write_prompt(folder: Path, name: str, prompt: Prompt) -> tuple[FileRecord, ...]:

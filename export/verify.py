@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dit4sr.export.component import ComponentSource, Sizes, axis_size, example_sizes, static_sizes
+from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.weights.folds import evaluate
+from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
 from dit4sr.runtime.errors import AccuracyError
 from dit4sr.runtime.manifest import Check, ModelCard, TensorSpec
 
@@ -59,7 +60,7 @@ def verify_components(
         return ()
     allowance = Allowance.at(precision)
     latent = (8 * card.patch_size, 6 * card.patch_size)
-    small = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)
+    small = axis_sizes(card, latent=latent, text=7, steps=LOOP_STEPS)
     checks = []
     for source in sources:
         feeds = seeded_inputs(source, static_sizes(card, source) if static else small)
@@ -177,7 +178,7 @@ def seeded_inputs(source: Asked, sizes: Sizes) -> Arrays:
     noise = np.random.default_rng(0)
 
     def seeded(spec: TensorSpec) -> NDArray[Any]:
-        shape = [axis_size(axis, sizes) for axis in spec.shape]
+        shape = [axis_length(axis, sizes) for axis in spec.shape]
         if spec.dtype == "int64":
             return noise.integers(source.vocabulary, size=shape)
         return noise.standard_normal(shape, dtype=np.float32)

@@ -22,9 +22,10 @@ from dit4sr.bench.gpu.autoencoder import CHANNELS, LATENT, Decoder, Encoder
 from dit4sr.export import architectures
 from dit4sr.export.architectures.anatomy import tera_flops
 from dit4sr.export.architectures.protocol import Architecture, Config
-from dit4sr.export.component import ComponentSource, Sizes, axis_size, example_sizes
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
+from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
 from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor, InductorContext, InductorEngine
 from dit4sr.runtime.backends.inductor.packages import NAME, Package
 from dit4sr.runtime.backends.inductor.tensors import array_of
@@ -64,7 +65,7 @@ class Workload:
     def sizes(self) -> Sizes:
         """Every axis of the network."""
         card = self.architecture.random(self.config, 0).card("fp16", self.architecture.sampling())
-        return example_sizes(
+        return axis_sizes(
             card, images=1, branches=ROWS, latent=self.latent, text=self.text_tokens, steps=STEPS
         )
 
@@ -83,7 +84,7 @@ class Workload:
         return tuple(
             special[spec.name].to(self.device)
             if spec.name in special
-            else self.noise(*(axis_size(axis, self.sizes) for axis in spec.shape), dtype=dtype)
+            else self.noise(*(axis_length(axis, self.sizes) for axis in spec.shape), dtype=dtype)
             for spec in source.inputs
         )
 

@@ -144,6 +144,5 @@ def _bytes(value: ir.Value, sizes: Sizes) -> int:
 def _shape(value: ir.Value | None, sizes: Sizes) -> Shape:
     if value is None or value.shape is None:
         raise BadInputError(f"the graph does not say what shape {value.name if value else 'an input'} has")
-    return tuple(
-        axis if isinstance(axis, int) else axis_length(str(axis.value), sizes) for axis in value.shape
-    )
+    axes = (axis if isinstance(axis, int) else str(axis.value) for axis in value.shape)
+    return tuple(axis_length(axis, sizes) for axis in axes)

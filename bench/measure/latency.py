@@ -95,7 +95,8 @@ class Latency:
     def swept(self) -> Iterator[tuple[tuple[int, int], Workload]]:
         """Every size and batch that was asked for; sizes that no network could take are refused."""
         default = self.subject.workload()
-        pixels = (default.height * default.factor, default.width * default.factor)
+        sizes = default.sizes
+        pixels = (sizes["pixel_height"], sizes["pixel_width"])
         cases = [(size, 1) for size in self.config.sizes] + [(pixels, batch) for batch in self.config.batches]
         for size, images in cases:
             yield size, self.subject.workload(pixels=size, images=images)

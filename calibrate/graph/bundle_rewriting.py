@@ -11,8 +11,9 @@ import onnx
 import onnx_ir as ir
 
 from dit4sr.calibrate.graph.scratch import Overlay
+from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, TensorSpec, record_of
+from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, record_of
 
 _SMALL = 256
 """Bytes of a tensor that stay in the graph."""
@@ -63,14 +64,6 @@ def write_variant(
     return Overlay(folder, manifest, bundle) if share else Bundle(folder, manifest)
 
 
-def output_spec(value: ir.Value) -> TensorSpec:
-    """A graph output as the manifest describes it."""
-    assert value.name is not None
-    assert value.dtype is not None
-    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
-    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
-
-
 def _write_component(bundle: Bundle, folder: Path, component: Component, change: Change) -> Component:
     graph = folder / component.graph.path
     graph.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +79,8 @@ def _write_component(bundle: Bundle, folder: Path, component: Component, change:
     return Component(
         files=tuple(record_of(path, folder) for path in written if path.exists()),
         precision=change.precision,
-        inputs=tuple(output_spec(value) for value in change.model.graph.inputs),
-        outputs=tuple(output_spec(value) for value in change.model.graph.outputs),
+        inputs=tuple(tensor_spec(value) for value in change.model.graph.inputs),
+        outputs=tuple(tensor_spec(value) for value in change.model.graph.outputs),
     )
 
 

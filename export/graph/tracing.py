@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import onnx_ir as ir
 import torch
 
-from dit4sr.export.component import ComponentSource, Sizes, axis_size
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.quiet import quiet_libraries
 from dit4sr.kernels.depthwise_inject import onnx_function as depthwise_inject
 from dit4sr.kernels.joint_attention import onnx_function as joint_attention
+from dit4sr.runtime.axes import Sizes, axis_length
 
 OPSET = {"fp32": 21, "fp16": 21, "bf16": 23}
 """Convolutions take BF16 from opset 22 on; everything else is content with 21."""
@@ -22,7 +23,7 @@ def trace(source: ComponentSource, sizes: Sizes, *, static: bool, opset: int) ->
     """Trace a source; axes are symbolic unless ``static``, and initialisers are names without data."""
     with torch.device("meta"):
         example = tuple(
-            torch.empty([axis_size(axis, sizes) for axis in spec.shape], dtype=getattr(torch, spec.dtype))
+            torch.empty([axis_length(axis, sizes) for axis in spec.shape], dtype=getattr(torch, spec.dtype))
             for spec in source.inputs
         )
     dynamic = [

@@ -16,11 +16,11 @@ from dit4sr.export import exporter, verify
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
-from dit4sr.export.component import example_sizes
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.graph.external_data import SOURCES
 from dit4sr.export.reports.inspection import view_graphs
 from dit4sr.export.weights.sources import RandomWeights
+from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 
@@ -59,7 +59,7 @@ def test_every_system_runs_and_agrees_with_torch(exported, flavour, variant, pre
         truth = verify.torch_runner(part, torch.float64)
         plain = verify.torch_runner(part, allowance.yardstick)
         for latent, images, branches in itertools.product([(8, 8), (4, 12), (12, 6)], (1, 3), (1, 2)):
-            sizes = example_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
+            sizes = axis_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
             feeds = verify.seeded_inputs(part, sizes)
             answers = zip(part.outputs, truth(feeds), plain(feeds), run(feeds), strict=True)
             for output, *answer in answers:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dit4sr.export.component import ComponentSource, Sizes, axis_size, static_sizes
+from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.engines import Progress, add_engines
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
@@ -34,6 +34,7 @@ from dit4sr.export.verify import (
     torch_runners,
     weight_of,
 )
+from dit4sr.runtime.axes import Sizes, axis_length
 from dit4sr.runtime.backends.choice import AUTO
 from dit4sr.runtime.backends.inductor.packages import CPU, NAME, gpu_target, instruction_sets
 from dit4sr.runtime.bundle import Bundle
@@ -235,7 +236,7 @@ def fixed_inputs(component: Component, part: ComponentSource, sizes: Sizes) -> t
     """The component's inputs with the sizes that a package fixes."""
     free = free_axes(part)
     return tuple(
-        replace(spec, shape=tuple(a if a in free else axis_size(a, sizes) for a in declared.shape))
+        replace(spec, shape=tuple(a if a in free else axis_length(a, sizes) for a in declared.shape))
         for spec, declared in zip(component.inputs, part.inputs, strict=True)
     )
 

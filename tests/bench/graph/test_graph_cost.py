@@ -15,10 +15,8 @@ from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import traced_at_precision
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.axes import axis_length
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
-from dit4sr.runtime.errors import BadInputError
 
 SIZES = {"images": 1, "branches": 2, "rows": 2, "steps": 1}
 
@@ -60,20 +58,6 @@ def test_full_size_totals_are_the_fact_sheets(flavour, giga):
         LAYERS,
     )
     assert total(costs).macs / 2 / 1e9 == pytest.approx(giga, abs=5e-4)
-
-
-@pytest.mark.parametrize(
-    ("axis", "length"),
-    [("7", 7), ("rows", 2), ("branches*images", 2), ("((width//2))*((height//2))", 24), ("rows - 1 + 3", 4)],
-)
-def test_axes(axis, length):
-    assert axis_length(axis, {"rows": 2, "branches": 2, "images": 1, "height": 8, "width": 13}) == length
-
-
-@pytest.mark.parametrize("axis", ["unknown", "__import__('os')", "rows**9", "1.5", "", "rows//", "rows//0"])
-def test_an_axis_that_is_none_is_refused(axis):
-    with pytest.raises(BadInputError, match="expected arithmetic on rows"):
-        axis_length(axis, {"rows": 2})
 
 
 @pytest.mark.parametrize(
