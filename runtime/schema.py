@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class SchemaError(ValueError):
-    """A value that is not what its place in the document asks for."""
+    """A value in a JSON document that is not what its place there asks for."""
 
 
 def from_json(kind: type[T], value: Any, place: str = "") -> T:

@@ -43,7 +43,7 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is, in runs of an engine."""
+    """How far a picture is, counted in runs of an engine."""
 
     stage: str
     done: int
@@ -52,7 +52,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored picture, and how it came about."""
+    """A restored picture, with its seed, the seconds of each stage, and what is to be said of it."""
 
     picture: Picture
     seed: int
@@ -62,7 +62,7 @@ class Restored:
 
 @dataclass
 class _Restoration:
-    """One picture on its way: what it needs, and what has happened to it."""
+    """One picture on its way to being restored: what was asked for, and how far it is."""
 
     settings: Settings
     sizes: TileSizes
@@ -87,7 +87,7 @@ class _Restoration:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to a stage."""
+        """Add a block's duration to the seconds of a stage."""
         self.stage, start = stage, time.perf_counter()
         try:
             yield
@@ -137,21 +137,21 @@ class Upscaler:
 
     @property
     def card(self) -> ModelCard:
-        """The bundle's model card."""
+        """What the bundle says of its network."""
         return self.bundle.card
 
     @property
     def backend(self) -> str:
-        """Backend and device, as in ``onnxruntime/cpu``."""
+        """Backend and device that run the bundle, as in ``onnxruntime/cpu``."""
         return f"{self._backend.name}/{self._backend.device}"
 
     @property
     def reads_words(self) -> bool:
-        """Whether prompts can be given."""
+        """True if the bundle can read prompts."""
         return self._text.reads_words
 
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
-        """The sizes a picture will pass through; refuses what is too large."""
+        """Find the sizes that a picture will pass through; refuses one that is too large."""
         return Geometry.plan(
             (width, height),
             scale=settings.scale,
@@ -218,7 +218,7 @@ class Upscaler:
         self.close()
 
     def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
-        """The picture, or that memory ran out; without the trace, whose frames would hold that memory."""
+        """Return the picture, or the error that memory ran out, without the trace that would hold it."""
         try:
             return self._restore(rgb, work)
         except OutOfMemoryError as error:
@@ -268,7 +268,7 @@ class Upscaler:
         return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
     def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
-        """Embeddings of the branches, negative before positive."""
+        """Make the embeddings of the branches, negative before positive."""
         wording = work.settings.wording
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
         if branches == 2:
@@ -276,7 +276,7 @@ class Upscaler:
         return [self._prompt(name, asked, words) for name, asked, words in sides]
 
     def _prompt(self, name: str, asked: str | None, words: str) -> Embedding:
-        """The embedding of one branch: of the words, or a stored one where nobody asked for any."""
+        """Make the embedding of one branch: of its words, or the stored one where nobody asked for any."""
         if asked is None and not self._reads_prompts:
             return {}
         if asked is None and not self._text.reads_words:
@@ -290,7 +290,7 @@ class Upscaler:
 
 
 def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:
-    """The low-resolution latent of each branch."""
+    """Draw the low-resolution latent of each branch."""
     if not settings.sample_posterior:
         return np.repeat(posterior(moments, None), branches, axis=0)
     channels, height, width = moments.shape

@@ -50,7 +50,7 @@ class GridPositions:
         self._backend, self._card, self._size = backend, card, (height, width)
 
     def asked_by(self, engine: Engine) -> dict[str, Array]:
-        """``positions`` for an engine that lists them, and nothing for any other."""
+        """Return ``positions`` for an engine that lists them, and nothing for any other."""
         return {POSITIONS: self._array} if POSITIONS in input_names(engine) else {}
 
     @cached_property
@@ -74,7 +74,7 @@ class GridPositions:
 
 
 class Preparation:
-    """`prepare` for one picture, and which of its outputs belong to the steps."""
+    """Runs `prepare` on the tiles of one picture, and knows which of its outputs belong to the steps."""
 
     def __init__(
         self, engine: Engine, backend: Backend, conditions: Conditions, positions: GridPositions
@@ -96,7 +96,7 @@ class Preparation:
         self._shared |= positions.asked_by(engine)
 
     def run(self, tile: Tile, *, all_steps: bool = True) -> dict[str, Array]:
-        """Tensors of one tile. The steps' are the same for all tiles, so only one tile need ask for all."""
+        """Make a tile's tensors. The steps' are the same for all tiles, so only one asks for every step."""
         latent, timesteps = tile.crop(self._conditions.latent), self._conditions.timesteps
         if not all_steps and not self._is_fixed:
             timesteps = timesteps[:1]
@@ -111,18 +111,18 @@ def reads_prompts(prepare: Component) -> bool:
 
 
 def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:
-    """The named tensors that every branch's prompt has, one row for each branch."""
+    """Stack the named tensors that every branch's prompt has, one row for each branch."""
     common = [name for name in names if prompts and all(name in prompt for prompt in prompts)]
     return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 
 def input_names(engine: Engine) -> set[str]:
-    """What an engine reads, by name."""
+    """The names of all that an engine reads."""
     return {spec.name for spec in engine.inputs}
 
 
 def read_by(engine: Engine, tensors: Mapping[str, T]) -> dict[str, T]:
-    """Those of some tensors that an engine reads."""
+    """Choose those of some tensors that an engine reads."""
     return {name: tensors[name] for name in tensors if name in input_names(engine)}
 
 
