@@ -81,7 +81,7 @@ class Preparation:
     ) -> None:
         self._context, self._backend, self._conditions = engine.context(), backend, conditions
         self._names = input_names(engine)
-        steps = _steps_axis(engine)
+        steps = _leading_axis(engine, "timesteps")
         if isinstance(steps, int) and steps != len(conditions.timesteps):
             raise IncompatibleError(
                 f"this bundle is fixed to {steps} steps",
@@ -89,7 +89,7 @@ class Preparation:
                 fix=f"use --steps {steps}, or export without --static",
             )
         self._is_fixed = isinstance(steps, int)
-        self.of_steps = {spec.name for spec in engine.outputs if steps and spec.shape[:1] == (steps,)}
+        self.of_steps = _outputs_of_steps(engine, steps)
         prompts = stacked(conditions.prompts, self._names)
         check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys())
         self._shared = {name: backend.upload(values) for name, values in prompts.items()}
@@ -137,6 +137,17 @@ def check_wiring(component: str, engine: Engine, known: Iterable[str]) -> None:
         )
 
 
-def _steps_axis(prepare: Engine) -> int | str | None:
-    """The axis of the time steps: its length or its name, or None for a `prepare` that reads no times."""
-    return next((spec.shape[0] for spec in prepare.inputs if spec.name == "timesteps"), None)
+def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
+    """Outputs ``[steps, rows, …]``, by name; all others are ``[rows, …]``."""
+    rows = _leading_axis(prepare, "condition")
+    # Fixed to as many steps as rows, the first axis alone would not tell.
+    return {
+        spec.name
+        for spec in prepare.outputs
+        if steps is not None and spec.shape[:1] == (steps,) and (steps != rows or spec.shape[1:2] == (rows,))
+    }
+
+
+def _leading_axis(engine: Engine, name: str) -> int | str | None:
+    """Length or name of the first axis of an input, or None where an engine does not read it."""
+    return next((spec.shape[0] for spec in engine.inputs if spec.name == name), None)

@@ -248,3 +248,12 @@ def test_a_bundle_fixed_to_some_steps_says_so(tmp_path, photo):
         assert upscaler.upscale(make_photo(20, 20)).picture.shape == (80, 80, 3)
         with pytest.raises(IncompatibleError, match="fixed to 4 steps"):
             upscaler.upscale(photo, settings=Settings(steps=5))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (20, 20)])
+def test_a_bundle_fixed_to_as_many_steps_as_rows_tells_them_apart(tmp_path, upscaler, size):
+    bundle = write_toy_bundle(tmp_path / "b", fixed={"steps": 2, "rows": 2, "branches": 2, "images": 1})
+    settings, photo = Settings(steps=2), make_photo(*size)
+    expected = upscaler.upscale(photo, settings=settings).picture.astype(int)
+    with Upscaler(bundle, use_cache=False) as fixed:
+        assert np.abs(fixed.upscale(photo, settings=settings).picture - expected).max() <= 1
