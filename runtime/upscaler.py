@@ -152,7 +152,7 @@ class Upscaler:
 
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
         """Find the sizes that a picture will pass through; refuses one that is too large."""
-        return Geometry.plan(
+        return Geometry.of(
             (width, height),
             scale=settings.scale,
             tile=self.card.training_tile * self.card.vae_factor,

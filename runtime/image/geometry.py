@@ -26,7 +26,7 @@ class Geometry:
     final: Size
 
     @classmethod
-    def plan(cls, source: Size, *, scale: float, tile: int, factor: int, most_pixels: int) -> Geometry:
+    def of(cls, source: Size, *, scale: float, tile: int, factor: int, most_pixels: int) -> Geometry:
         """Find the sizes for a photo, ``tile`` being the training picture's side and ``factor`` the VAE's.
 
         The released pipeline lifts small photos by rounding down, which sends shortest sides of 49, 98, 103

@@ -12,7 +12,7 @@ from pathlib import Path
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 LONGEST_CAPTION = 100_000
-CAPTIONER_PATIENCE = 600.0
+CAPTIONER_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Captioner:
         words = [str(picture) if word == "{}" else word for word in words]
         try:
             done = subprocess.run(
-                words, capture_output=True, stdin=subprocess.DEVNULL, timeout=CAPTIONER_PATIENCE, check=False
+                words, capture_output=True, stdin=subprocess.DEVNULL, timeout=CAPTIONER_TIMEOUT, check=False
             )
         except FileNotFoundError:
             raise MissingDependencyError(f"captioner {words[0]!r} is not installed") from None
