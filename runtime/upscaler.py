@@ -179,10 +179,9 @@ class Upscaler:
         """
         rgb = _as_rgb(picture)
         settings = settings or Settings()
-        sizes = TileSizes.of(settings, self.card)
         work = _Restoration(
             settings=settings,
-            sizes=sizes,
+            sizes=TileSizes.of(settings, self.card),
             tile_batch=settings.tile_batch,
             seed=_checked_seed(seed),
             prompt=prompt,
@@ -191,19 +190,9 @@ class Upscaler:
             progress=progress,
             cancel=cancel,
         )
-        warnings = []
-        outcome, smaller = self._attempt(rgb, work), sizes.halved(self.card)
-        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
-            pixels = [size.tile * self.card.vae_factor for size in (sizes, smaller)]
-            warnings.append(f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}")
-            work.sizes, work.tile_batch, work.done = smaller, 1, 0
-            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
-            with suppress(IncompatibleError):
-                outcome = self._attempt(rgb, work)
-        if isinstance(outcome, OutOfMemoryError):
-            raise outcome
+        result, warnings = self._restore_within_memory(rgb, work)
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
-        return Restored(outcome, seed, seconds, tuple(warnings))
+        return Restored(result, seed, seconds, warnings)
 
     def close(self) -> None:
         """Free the components; calls that are under way end in peace."""
@@ -216,6 +205,21 @@ class Upscaler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _restore_within_memory(self, rgb: Picture, work: _Restoration) -> tuple[Picture, tuple[str, ...]]:
+        """Restore a picture, with tiles of half the side if memory runs out; and say if it did."""
+        outcome, smaller = self._attempt(rgb, work), work.sizes.halved(self.card)
+        warnings: tuple[str, ...] = ()
+        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
+            pixels = [size.tile * self.card.vae_factor for size in (work.sizes, smaller)]
+            warnings = (f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}",)
+            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
+            with suppress(IncompatibleError):
+                outcome = self._attempt(rgb, work)
+        if isinstance(outcome, OutOfMemoryError):
+            raise outcome
+        return outcome, warnings
 
     def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
         """Return the picture, or the error that memory ran out, without the trace that would hold it."""

@@ -150,4 +150,4 @@ def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
 
 def _leading_axis(engine: Engine, name: str) -> int | str | None:
     """Length or name of the first axis of an input, or None where an engine does not read it."""
-    return next((spec.shape[0] for spec in engine.inputs if spec.name == name), None)
+    return next((axis for spec in engine.inputs if spec.name == name for axis in spec.shape[:1]), None)
