@@ -39,21 +39,21 @@ class Bundle:
 
     @property
     def card(self) -> ModelCard:
-        """The model card."""
+        """What the bundle says of its network."""
         return self.manifest.model
 
     @property
     def components(self) -> Mapping[str, Component]:
-        """Graphs by component name."""
+        """The graphs of the bundle by component name."""
         return self.manifest.components
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Compiled engines."""
+        """The compiled engines of the bundle."""
         return self.manifest.engines
 
     def component_file(self, name: str) -> Path:
-        """Path of a component's graph, after checking the digest of all its files."""
+        """Return the path of a component's graph, after checking the digest of all its files."""
         component = self.components.get(name)
         if component is None:
             raise BadInputError(
@@ -62,7 +62,7 @@ class Bundle:
         return self.checked(component.files)[0]
 
     def embedding(self, name: str) -> dict[str, NDArray[np.float32]]:
-        """A stored prompt: its tensors by the names that ``embeddings/<prompt>.<tensor>.npy`` gives them."""
+        """Read a stored prompt: its tensors, named as in ``embeddings/<prompt>.<tensor>.npy``."""
         records = self.manifest.embeddings.get(name)
         if not records:
             raise BadInputError(f"{self.path} stores no prompt {name!r}")
@@ -75,11 +75,11 @@ class Bundle:
             raise IntegrityError(f"{self.path}: the stored prompt {name!r} is damaged ({error})") from None
 
     def checked(self, records: tuple[FileRecord, ...]) -> list[Path]:
-        """Paths of files whose size and digest are what the manifest says."""
+        """Return the paths of files, refusing any whose size or digest is not what the manifest says."""
         return [self._checked(record) for record in records]
 
     def verify(self) -> None:
-        """Check every file of the bundle."""
+        """Refuse the bundle if any file is missing or has another size or digest than the manifest says."""
         self.checked(tuple(self.manifest.files()))
 
     def _checked(self, record: FileRecord) -> Path:

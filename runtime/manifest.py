@@ -24,7 +24,7 @@ LARGEST_MANIFEST = 16 << 20
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One file of the bundle: where, how long, and its digest."""
+    """One file of the bundle: its place, its size and its digest."""
 
     path: str
     bytes: int
@@ -41,7 +41,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output: symbolic dimensions are names, static ones numbers."""
+    """An input or output of a graph; symbolic axes are names or expressions, static ones numbers."""
 
     name: str
     dtype: str
@@ -50,7 +50,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Component:
-    """One graph: the ONNX file first, then its external data."""
+    """One graph of the bundle."""
 
     files: tuple[FileRecord, ...]
     precision: str
@@ -63,7 +63,7 @@ class Component:
 
     @property
     def graph(self) -> FileRecord:
-        """The ONNX file."""
+        """The ONNX file, which comes before its external data."""
         return self.files[0]
 
 
@@ -79,7 +79,7 @@ class Engine:
     versions: Mapping[str, str]
     plugins: tuple[str, ...]
     inputs: tuple[TensorSpec, ...] = ()
-    """Its inputs where it takes fewer shapes than its component does."""
+    """Its inputs, where it takes fewer shapes than its component does."""
     verification: tuple[Check, ...] = ()
     plan: PlanDetails | None = None
     """What only TensorRT's engines have."""
@@ -113,7 +113,7 @@ class PlanReport:
 
     layers: int
     attentions: int
-    """Those of the graph."""
+    """How many the graph has."""
     fused_attentions: int
     fp8_products: int
     casts: int
@@ -126,13 +126,13 @@ class PlanDetails:
     """What a TensorRT plan was built from and for, and what became of it."""
 
     source: str
-    """Digest of the graph."""
+    """Digest of the graph it was built from."""
     ranges: tuple[SizeRange, ...] = ()
-    """Of the axes that are not fixed."""
+    """Sizes of the axes that are not fixed."""
     is_stripped: bool = False
-    """Its weights are those of the component's graph."""
+    """True if the plan holds no weights and takes those of the component's graph."""
     is_version_compatible: bool = False
-    """Newer versions of TensorRT run it too."""
+    """True if newer versions of TensorRT run it too."""
     report: PlanReport | None = None
 
 
@@ -195,7 +195,7 @@ class ArchitectureRecord:
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison against the torch model: relative errors, and the error plain rounding makes."""
+    """One comparison of an output against the torch model: its relative error, and how much was allowed."""
 
     component: str
     output: str
@@ -205,7 +205,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the bundle came from."""
+    """Where the bundle came from: its checkpoint, the libraries and the command that made it."""
 
     checkpoint: Mapping[str, str]
     versions: Mapping[str, str]
@@ -236,19 +236,19 @@ class Manifest:
             raise ValueError(f"text encoder {unknown[0]!r} is no component")
 
     def files(self) -> list[FileRecord]:
-        """Every file of the bundle but the manifest, in the order of the manifest."""
+        """List every file of the bundle but the manifest, in the order of the manifest."""
         parts = [component.files for component in self.components.values()]
         parts += [engine.files for engine in self.engines] + list(self.embeddings.values())
         # Engines may share a file.
         return list(dict.fromkeys(record for part in [*parts, self.tokenizers] for record in part))
 
     def to_text(self) -> str:
-        """The manifest's bytes: the same for the same content."""
+        """Return the text of ``manifest.json``, the same for the same content."""
         return json.dumps(to_json(self), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_manifest(file: Path) -> Manifest:
-    """Parse and check a manifest."""
+    """Parse a manifest and check every field of it."""
     try:
         if file.stat().st_size > LARGEST_MANIFEST:
             raise IntegrityError(f"{file} is too large to be a manifest")
@@ -273,7 +273,7 @@ def read_manifest(file: Path) -> Manifest:
 
 
 def record_of(path: Path, root: Path) -> FileRecord:
-    """Describe a file that has just been written into a bundle."""
+    """Describe a file that has just been written into the bundle at ``root``."""
     return FileRecord(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
 
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class SchemaError(ValueError):
-    """A value that is not what its place in the document asks for."""
+    """A value in a JSON document that is not what its place there asks for."""
 
 
 def from_json(kind: type[T], value: Any, place: str = "") -> T:
@@ -38,10 +38,13 @@ def checked_json(value: Any, place: str = "") -> Any:
     match value:
         case dict():
             for key, item in value.items():
-                checked_json(item, f"{place}.{_expect(str, key, f'a key of {place}')}")
+                checked_json(_expect(str, key, f"a key of {place}"), f"a key of {place}")
+                checked_json(item, f"{place}.{key}")
         case list():
             for i, item in enumerate(value):
                 checked_json(item, f"{place}[{i}]")
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            raise SchemaError(f"{place} is {_shown(value)}, which is no Unicode text")
         case float() if not math.isfinite(value):
             raise SchemaError(f"{place} is {value}, which JSON has no number for")
         case _ if value is not None and type(value) not in {str, int, float, bool}:

@@ -43,7 +43,7 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is, in runs of an engine."""
+    """How far a picture is, counted in runs of an engine."""
 
     stage: str
     done: int
@@ -52,7 +52,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored picture, and how it came about."""
+    """A restored picture, with its seed, the seconds of each stage, and what is to be said of it."""
 
     picture: Picture
     seed: int
@@ -62,7 +62,7 @@ class Restored:
 
 @dataclass
 class _Restoration:
-    """One picture on its way: what it needs, and what has happened to it."""
+    """One picture on its way to being restored: what was asked for, and how far it is."""
 
     settings: Settings
     sizes: TileSizes
@@ -87,7 +87,7 @@ class _Restoration:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to a stage."""
+        """Add a block's duration to the seconds of a stage."""
         self.stage, start = stage, time.perf_counter()
         try:
             yield
@@ -137,22 +137,22 @@ class Upscaler:
 
     @property
     def card(self) -> ModelCard:
-        """The bundle's model card."""
+        """What the bundle says of its network."""
         return self.bundle.card
 
     @property
     def backend(self) -> str:
-        """Backend and device, as in ``onnxruntime/cpu``."""
+        """Backend and device that run the bundle, as in ``onnxruntime/cpu``."""
         return f"{self._backend.name}/{self._backend.device}"
 
     @property
     def reads_words(self) -> bool:
-        """Whether prompts can be given."""
+        """True if the bundle can read prompts."""
         return self._text.reads_words
 
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
-        """The sizes a picture will pass through; refuses what is too large."""
-        return Geometry.plan(
+        """Find the sizes that a picture will pass through; refuses one that is too large."""
+        return Geometry.of(
             (width, height),
             scale=settings.scale,
             tile=self.card.training_tile * self.card.vae_factor,
@@ -179,10 +179,9 @@ class Upscaler:
         """
         rgb = _as_rgb(picture)
         settings = settings or Settings()
-        sizes = TileSizes.of(settings, self.card)
         work = _Restoration(
             settings=settings,
-            sizes=sizes,
+            sizes=TileSizes.of(settings, self.card),
             tile_batch=settings.tile_batch,
             seed=_checked_seed(seed),
             prompt=prompt,
@@ -191,19 +190,9 @@ class Upscaler:
             progress=progress,
             cancel=cancel,
         )
-        warnings = []
-        outcome, smaller = self._attempt(rgb, work), sizes.halved(self.card)
-        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
-            pixels = [size.tile * self.card.vae_factor for size in (sizes, smaller)]
-            warnings.append(f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}")
-            work.sizes, work.tile_batch, work.done = smaller, 1, 0
-            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
-            with suppress(IncompatibleError):
-                outcome = self._attempt(rgb, work)
-        if isinstance(outcome, OutOfMemoryError):
-            raise outcome
+        result, warnings = self._restore_within_memory(rgb, work)
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
-        return Restored(outcome, seed, seconds, tuple(warnings))
+        return Restored(result, seed, seconds, warnings)
 
     def close(self) -> None:
         """Free the components; calls that are under way end in peace."""
@@ -217,8 +206,23 @@ class Upscaler:
     ) -> None:
         self.close()
 
+    def _restore_within_memory(self, rgb: Picture, work: _Restoration) -> tuple[Picture, tuple[str, ...]]:
+        """Restore a picture, with tiles of half the side if memory runs out; and say if it did."""
+        outcome, smaller = self._attempt(rgb, work), work.sizes.halved(self.card)
+        warnings: tuple[str, ...] = ()
+        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
+            pixels = [size.tile * self.card.vae_factor for size in (work.sizes, smaller)]
+            warnings = (f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}",)
+            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
+            with suppress(IncompatibleError):
+                outcome = self._attempt(rgb, work)
+        if isinstance(outcome, OutOfMemoryError):
+            raise outcome
+        return outcome, warnings
+
     def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
-        """The picture, or that memory ran out; without the trace, whose frames would hold that memory."""
+        """Return the picture, or the error that memory ran out, without the trace that would hold it."""
         try:
             return self._restore(rgb, work)
         except OutOfMemoryError as error:
@@ -268,7 +272,7 @@ class Upscaler:
         return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
     def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
-        """Embeddings of the branches, negative before positive."""
+        """Make the embeddings of the branches, negative before positive."""
         wording = work.settings.wording
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
         if branches == 2:
@@ -276,7 +280,7 @@ class Upscaler:
         return [self._prompt(name, asked, words) for name, asked, words in sides]
 
     def _prompt(self, name: str, asked: str | None, words: str) -> Embedding:
-        """The embedding of one branch: of the words, or a stored one where nobody asked for any."""
+        """Make the embedding of one branch: of its words, or the stored one where nobody asked for any."""
         if asked is None and not self._reads_prompts:
             return {}
         if asked is None and not self._text.reads_words:
@@ -290,7 +294,7 @@ class Upscaler:
 
 
 def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:
-    """The low-resolution latent of each branch."""
+    """Draw the low-resolution latent of each branch."""
     if not settings.sample_posterior:
         return np.repeat(posterior(moments, None), branches, axis=0)
     channels, height, width = moments.shape

@@ -49,13 +49,13 @@ class TextEncoder:
         )
 
     def stored(self, name: str) -> Embedding:
-        """The prompt that the bundle stores as ``positive`` or ``negative``."""
+        """Read the prompt that the bundle stores as ``positive`` or ``negative``."""
         if name not in self._known:
             self._known[name] = self._bundle.embedding(name)
         return self._known[name]
 
     def encode(self, prompt: str) -> Embedding:
-        """A prompt as numbers, from the cache if it has passed before."""
+        """Turn a prompt into numbers, with the cache's help if it has passed before."""
         if not self._names:
             raise BadInputError(
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
@@ -89,7 +89,7 @@ class TextEncoder:
             ) from None
 
     def _run(self, name: str, tokens: NDArray[np.int64]) -> Mapping[str, Floats]:
-        """An encoder's outputs for one prompt."""
+        """Run one encoder on one prompt."""
         with self._use(name) as engine:
             results = engine.context().run({engine.inputs[0].name: self._backend.upload(tokens)})
             return {key: self._backend.download(array)[0] for key, array in results.items()}
@@ -120,7 +120,7 @@ class TextEncoder:
 
 
 def joined(answers: Sequence[Mapping[str, Floats]], width: int) -> Embedding:
-    """One embedding from the outputs of several encoders, in their order, as SD3.5 joins them.
+    """Join the outputs of several encoders in their order, as SD3.5 does.
 
     The text of encoders with a pooled output stands side by side on the channels, padded to the network's
     ``width``; the rows of the others follow below. Pooled vectors are put end to end.

@@ -50,7 +50,7 @@ class GridPositions:
         self._backend, self._card, self._size = backend, card, (height, width)
 
     def asked_by(self, engine: Engine) -> dict[str, Array]:
-        """``positions`` for an engine that lists them, and nothing for any other."""
+        """Return ``positions`` for an engine that lists them, and nothing for any other."""
         return {POSITIONS: self._array} if POSITIONS in input_names(engine) else {}
 
     @cached_property
@@ -74,14 +74,14 @@ class GridPositions:
 
 
 class Preparation:
-    """`prepare` for one picture, and which of its outputs belong to the steps."""
+    """Runs `prepare` on the tiles of one picture, and knows which of its outputs belong to the steps."""
 
     def __init__(
         self, engine: Engine, backend: Backend, conditions: Conditions, positions: GridPositions
     ) -> None:
         self._context, self._backend, self._conditions = engine.context(), backend, conditions
         self._names = input_names(engine)
-        steps = _steps_axis(engine)
+        steps = _leading_axis(engine, "timesteps")
         if isinstance(steps, int) and steps != len(conditions.timesteps):
             raise IncompatibleError(
                 f"this bundle is fixed to {steps} steps",
@@ -89,14 +89,14 @@ class Preparation:
                 fix=f"use --steps {steps}, or export without --static",
             )
         self._is_fixed = isinstance(steps, int)
-        self.of_steps = {spec.name for spec in engine.outputs if steps and spec.shape[:1] == (steps,)}
+        self.of_steps = _outputs_of_steps(engine, steps)
         prompts = stacked(conditions.prompts, self._names)
         check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys())
         self._shared = {name: backend.upload(values) for name, values in prompts.items()}
         self._shared |= positions.asked_by(engine)
 
     def run(self, tile: Tile, *, all_steps: bool = True) -> dict[str, Array]:
-        """Tensors of one tile. The steps' are the same for all tiles, so only one tile need ask for all."""
+        """Make a tile's tensors. The steps' are the same for all tiles, so only one asks for every step."""
         latent, timesteps = tile.crop(self._conditions.latent), self._conditions.timesteps
         if not all_steps and not self._is_fixed:
             timesteps = timesteps[:1]
@@ -111,18 +111,18 @@ def reads_prompts(prepare: Component) -> bool:
 
 
 def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:
-    """The named tensors that every branch's prompt has, one row for each branch."""
+    """Stack the named tensors that every branch's prompt has, one row for each branch."""
     common = [name for name in names if prompts and all(name in prompt for prompt in prompts)]
     return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 
 def input_names(engine: Engine) -> set[str]:
-    """What an engine reads, by name."""
+    """The names of all that an engine reads."""
     return {spec.name for spec in engine.inputs}
 
 
 def read_by(engine: Engine, tensors: Mapping[str, T]) -> dict[str, T]:
-    """Those of some tensors that an engine reads."""
+    """Choose those of some tensors that an engine reads."""
     return {name: tensors[name] for name in tensors if name in input_names(engine)}
 
 
@@ -137,6 +137,17 @@ def check_wiring(component: str, engine: Engine, known: Iterable[str]) -> None:
         )
 
 
-def _steps_axis(prepare: Engine) -> int | str | None:
-    """The axis of the time steps: its length or its name, or None for a `prepare` that reads no times."""
-    return next((spec.shape[0] for spec in prepare.inputs if spec.name == "timesteps"), None)
+def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
+    """Outputs ``[steps, rows, …]``, by name; all others are ``[rows, …]``."""
+    rows = _leading_axis(prepare, "condition")
+    # Fixed to as many steps as rows, the first axis alone would not tell.
+    return {
+        spec.name
+        for spec in prepare.outputs
+        if steps is not None and spec.shape[:1] == (steps,) and (steps != rows or spec.shape[1:2] == (rows,))
+    }
+
+
+def _leading_axis(engine: Engine, name: str) -> int | str | None:
+    """Length or name of the first axis of an input, or None where an engine does not read it."""
+    return next((axis for spec in engine.inputs if spec.name == name for axis in spec.shape[:1]), None)

@@ -32,10 +32,10 @@ Tick = Callable[[], None]
 
 
 class Sampler(Protocol):
-    """Two phases, so that the weights of the first can be dropped before the second."""
+    """Restores a latent in two phases, so that the weights of the first can be dropped before the second."""
 
     def prepare(self, engine: Engine) -> None:
-        """Run `prepare`."""
+        """Run `prepare` and keep its results."""
         ...
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
@@ -44,7 +44,7 @@ class Sampler(Protocol):
 
 
 class WholeSampler:
-    """A picture in one tile."""
+    """Restores a latent in one tile."""
 
     def __init__(
         self, backend: Backend, card: ModelCard, schedule: SamplingSchedule, conditions: Conditions
@@ -64,7 +64,7 @@ class WholeSampler:
         self._of_rows = tensors
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
-        """The loop. On the host every step is checked as it is made.
+        """Run the loop over `step`. On the host every step is checked as it is made.
 
         On a device a check would be a copy, so only the end is checked; if it is bad, the loop is run again,
         checked, to name the step.
@@ -93,7 +93,7 @@ class WholeSampler:
         return final
 
     def _buffers(self, noise: Floats) -> tuple[list[Array], list[Array]]:
-        """Latents and velocities, two of each: one is read while the other is written."""
+        """Make latents and velocities, two of each: one is read while the other is written."""
         upload, empty = self._backend.upload, self._backend.empty
         shape = (1, *noise.shape)
         first = upload(noise[None].copy())  # the loop will write over it
@@ -102,7 +102,7 @@ class WholeSampler:
     def _steps(
         self, engine: Engine, latents: list[Array], velocities: list[Array]
     ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-        """What each step reads and writes."""
+        """What each step reads, and what it writes."""
         schedule, upload = self._schedule, self._backend.upload
         weights = schedule.weights(engine)
         arrays = {values.tobytes(): upload(values) for values in weights}

@@ -52,7 +52,7 @@ class TileBuffers:
             self._put(name, [values] * images)
 
     def set_step(self, tensors: Mapping[str, Floats]) -> None:
-        """Bring in the tensors of a step."""
+        """Fill in the tensors of a step."""
         for name, values in tensors.items():
             self._put(name, [values] * self._images)
 

@@ -30,7 +30,7 @@ class TileConditions:
             elif name in self._own:
                 self._own[name][index] = values
             elif not np.array_equal(values, self.shared[name]):
-                own = self._own[name] = _roomy((self._tiles, *values.shape))
+                own = self._own[name] = _allocated((self._tiles, *values.shape))
                 own[:index] = self.shared.pop(name)
                 own[index] = values
 
@@ -39,7 +39,7 @@ class TileConditions:
         return {name: values[index] for name, values in self._own.items()}
 
 
-def _roomy(shape: tuple[int, ...]) -> Floats:
+def _allocated(shape: tuple[int, ...]) -> Floats:
     if math.prod(shape) * np.dtype(np.float32).itemsize <= SPILL:
         return np.empty(shape, dtype=np.float32)
     # The mapping keeps the unnamed file alive, and the kernel may write its pages out.

@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 
 class TiledSampler:
-    """A picture in overlapping tiles, up to ``batch`` of them in one run of the engine."""
+    """Restores a latent in overlapping tiles, up to ``batch`` of them in one run of the engine."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TiledSampler:
         self._batches = [indices[start : start + batch] for start in range(0, len(indices), batch)]
 
     def prepare(self, engine: Engine) -> None:
-        """Run `prepare` for every tile."""
+        """Run `prepare` for every tile and keep its results on the host."""
         preparation = Preparation(engine, self._backend, self._conditions, self._positions)
         for index, tile in enumerate(self._tiling.tiles):
             results = preparation.run(tile, all_steps=index == 0)
@@ -61,7 +61,7 @@ class TiledSampler:
             self._tile_conditions.put(index, tensors)
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
-        """Every step: all tiles, blended, then the solver's update."""
+        """Run every step on all tiles, blend their velocities, then make the solver's update."""
         conditions = self._tile_conditions
         check_wiring("step", engine, {*LOOP_INPUTS, *conditions.shared, *conditions.get(0), *self._of_steps})
         of_steps = read_by(engine, self._of_steps)
@@ -93,7 +93,7 @@ class TiledSampler:
         return latent
 
     def _buffers(self, engine: Engine, images: int) -> TileBuffers:
-        """Arrays for a run on so many tiles, with every tensor that the engine reads."""
+        """Make the arrays for a run on so many tiles, with every tensor that the engine reads."""
         conditions = self._tile_conditions
         return TileBuffers(
             self._backend,

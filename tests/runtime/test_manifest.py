@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.manifests import CARD, CONFIG, write_bundle
 
 from dit4sr.runtime.bundle import Bundle
@@ -84,9 +86,34 @@ def test_the_architectures_config_comes_back_as_it_was(sound):
     assert read_manifest(sound.path / MANIFEST).architecture == ArchitectureRecord("toy", CONFIG)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(config=st.dictionaries(st.text(), JSON, max_size=5))
+def test_any_json_is_carried_faithfully(sound, tmp_path, config):
+    manifest = replace(sound.manifest, architecture=ArchitectureRecord("any", config))
+    (tmp_path / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
+    again = read_manifest(tmp_path / MANIFEST)
+    assert again == manifest
+    assert repr_sorted(again.architecture.config) == repr_sorted(config)
+
+
+def repr_sorted(value):
+    """The value with its types: 1, 1.0 and True are equal, but not the same JSON."""
+    if isinstance(value, dict):
+        return {key: repr_sorted(value[key]) for key in sorted(value)}
+    return [repr_sorted(item) for item in value] if isinstance(value, list) else repr(value)
+
+
 @pytest.mark.parametrize(
     "config",
     [
+        {"a": "\ud800"},
+        {"\udfff": 1},
         {"a": float("nan")},
         {"a": [float("inf")]},
         {"a": (1, 2)},

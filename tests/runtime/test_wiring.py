@@ -36,7 +36,7 @@ def bundle(request, tmp_path_factory):
     return Bundle.open(write_plain_bundle(tmp_path_factory.mktemp("plain") / "bundle", styled=styled))
 
 
-def schedule():
+def five_steps():
     return SamplingSchedule.of(5, 3.0, Solver.AB2, Guidance(GUIDANCE, (0.3, 0.9)))
 
 
@@ -56,20 +56,20 @@ def restored_by_hand(noise, low, prompts, schedule):
 
 @pytest.mark.parametrize("batch", [0, 1, 3], ids=["whole", "tiles", "tiles by three"])
 def test_a_network_gets_exactly_what_it_lists(bundle, batch):
-    rng, plan = np.random.default_rng(0), schedule()
+    rng, schedule = np.random.default_rng(0), five_steps()
     low = rng.normal(size=(2, CHANNELS, SIDE, SIDE)).astype(np.float32)
     noise = rng.normal(size=(CHANNELS, SIDE, SIDE)).astype(np.float32)
     stored = bundle.manifest.embeddings
     prompts = [bundle.embedding(side) if stored else {} for side in ("negative", "positive")]
-    backend, conditions = OnnxRuntime("cpu", 1), Conditions(low, prompts, plan.timesteps)
+    backend, conditions = OnnxRuntime("cpu", 1), Conditions(low, prompts, schedule.timesteps)
     if batch:
         tiling = Tiling.cover(SIDE, SIDE, 8, 3, 2)
-        sampler = TiledSampler(backend, PLAIN_CARD, plan, conditions, tiling=tiling, batch=batch)
+        sampler = TiledSampler(backend, PLAIN_CARD, schedule, conditions, tiling=tiling, batch=batch)
     else:
-        sampler = WholeSampler(backend, PLAIN_CARD, plan, conditions)
+        sampler = WholeSampler(backend, PLAIN_CARD, schedule, conditions)
     sampler.prepare(backend.open(bundle, "prepare"))
     latent = sampler.sample(backend.open(bundle, "step"), noise, lambda: None)
-    np.testing.assert_allclose(latent, restored_by_hand(noise, low, prompts, plan), atol=2e-5)
+    np.testing.assert_allclose(latent, restored_by_hand(noise, low, prompts, schedule), atol=2e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (20, 20)], ids=["whole", "tiles"])
@@ -170,9 +170,12 @@ def test_a_prepare_that_reads_no_times_has_no_tensors_of_steps(tmp_path):
     engine = NullEngine(bundle.components["prepare"])
     engine.inputs = tuple(spec for spec in engine.inputs if spec.name != "timesteps")
     engine.outputs = (TensorSpec("low", "float32", ("rows", CHANNELS, "h", "w")),)
-    low, plan = np.zeros((2, CHANNELS, 8, 8), np.float32), schedule()
+    low, schedule = np.zeros((2, CHANNELS, 8, 8), np.float32), five_steps()
     backend = NullBackend()
     preparation = conditions_module.Preparation(
-        engine, backend, Conditions(low, [{}, {}], plan.timesteps), GridPositions(backend, PLAIN_CARD, 8, 8)
+        engine,
+        backend,
+        Conditions(low, [{}, {}], schedule.timesteps),
+        GridPositions(backend, PLAIN_CARD, 8, 8),
     )
     assert preparation.of_steps == set()

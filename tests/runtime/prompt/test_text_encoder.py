@@ -114,7 +114,7 @@ def test_a_prompt_is_encoded_once(upscaler, bundle, photo, tmp_path):
     assert sorted((tmp_path / "cache").iterdir()) == stored
     with Upscaler(bundle, cache=tmp_path / "cache") as again:
         np.testing.assert_array_equal(again.upscale(photo, prompt="a cat").picture, first)
-        assert not any(name.startswith("text_") for name in again._components.opened)
+        assert not any(name.startswith("text_") for name in again._components._engines)
 
 
 def test_a_damaged_or_hopeless_cache_only_costs_time(upscaler, bundle, photo, tmp_path):
