@@ -11,7 +11,7 @@ from dit4sr.bench.record import OURS, AccuracyRow, Comparison, Series
 
 
 @dataclass
-class Notebook:
+class Collector:
     """Samples, comparisons, and what was not measured and why."""
 
     series: list[Series] = field(default_factory=list)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dit4sr.bench.measure.stopwatch import StopRule
-from dit4sr.bench.subject import Specimen
+from dit4sr.bench.pictures import InputPicture
 from dit4sr.runtime import Settings
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
@@ -19,7 +19,7 @@ class BenchConfig:
     """One run of the bench."""
 
     bundle: Path
-    specimens: tuple[Specimen, ...]
+    pictures: tuple[InputPicture, ...]
     """Pictures; the first is timed."""
     is_cropped: bool = False
     """Whether the timed picture is cut to what makes one tile."""
@@ -40,9 +40,9 @@ class BenchConfig:
     metrics: tuple[str, ...] = ()
     command: str = "dit4sr-bench"
 
-    def timed_specimen(self) -> Specimen:
+    def timed_picture(self) -> InputPicture:
         """The first picture, or the middle of it that makes one tile."""
-        first = self.specimens[0]
+        first = self.pictures[0]
         if not self.is_cropped:
             return first
         tile = self.settings.resolved(Bundle.open(self.bundle).card).tile

@@ -42,7 +42,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Subjected:
+class SubjectRecord:
     """What was measured, on what, at which settings."""
 
     bundle: str
@@ -162,7 +162,7 @@ class Record:
     made: str
     command: str
     environment: Environment
-    subject: Subjected
+    subject: SubjectRecord
     series: tuple[Series, ...]
     comparisons: tuple[Comparison, ...] = ()
     groups: tuple[GroupRow, ...] = ()

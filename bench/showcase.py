@@ -15,12 +15,12 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dit4sr.bench.accuracy.quality import psnr, ssim
 from dit4sr.runtime.bundled import Sample, sample_photographs
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.metrics import psnr_y, ssim
 
 CAPTION = 28
 """Height of the line above a picture."""
@@ -41,7 +41,7 @@ class Exhibit:
         """Its line of the table."""
         scores = [
             f"{metric(picture, self.truth):.{digits}f}"
-            for metric, digits in ((psnr, 2), (ssim, 3))
+            for metric, digits in ((psnr_y, 2), (ssim, 3))
             for picture in (self.bicubic, self.restored)
         ]
         return [self.name, *scores, f"{self.seconds:.1f} s"]
@@ -50,8 +50,8 @@ class Exhibit:
         """Side by side, with captions."""
         shown = {
             "input": self.photo,
-            f"bicubic, {psnr(self.bicubic, self.truth):.1f} dB": self.bicubic,
-            f"dit4sr, {psnr(self.restored, self.truth):.1f} dB": self.restored,
+            f"bicubic, {psnr_y(self.bicubic, self.truth):.1f} dB": self.bicubic,
+            f"dit4sr, {psnr_y(self.restored, self.truth):.1f} dB": self.restored,
             "truth": self.truth,
         }
         height, width = self.truth.shape[:2]
@@ -100,7 +100,7 @@ def command(demo: Path) -> None:
         raise BadInputError(f"{error.filename} cannot be read ({error.strerror})", fix="make demo") from None
     for exhibit in shown:
         exhibit.drawn().save(demo / f"{exhibit.name}.png")
-    header = ["", "PSNR bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
+    header = ["", "PSNR (Y) bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
     click.echo(format_table(header, [exhibit.row() for exhibit in shown]))
     click.echo(f"side by side: {', '.join(str(demo / f'{exhibit.name}.png') for exhibit in shown)}")
 

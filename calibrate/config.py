@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.calibrate.scales.formats import FORMATS, Format
-from dit4sr.calibrate.scales.methods import METHODS
+from dit4sr.calibrate.scales.range_estimation import METHODS
 from dit4sr.runtime.errors import BadInputError
 
 FORMS = ("tensorrt", "onnxruntime")
-"""TensorRT fuses E4M3 products only where the weight has one scale; ONNX Runtime takes one per output."""
+"""TensorRT fuses E4M3 MatMuls only where the weight has one scale; ONNX Runtime takes one per output."""
 PRECISIONS = ("fp8", "int8")
 
 
@@ -88,7 +88,7 @@ class CalibrationConfig:
     images: Path | None = None
     """Photos to calibrate on; the samples in the box without."""
     held_out: Path | None = None
-    """Photos to judge by; some of the others without."""
+    """Photos to evaluate on; some of the others without."""
     statistics: Path | None = None
     """Where what was observed is kept; beside the output without."""
     steps: int | None = None
@@ -97,9 +97,9 @@ class CalibrationConfig:
     attention: bool = False
     """Whether the operands of attention are quantised as well."""
     sensitivity: bool = True
-    """Whether every product is measured even if none has to be kept in half precision."""
+    """Whether every MatMul is measured even if none has to be kept in half precision."""
     max_psnr_drop: float = 0.3
-    min_psnr: float = 35.0
+    min_psnr_rgb: float = 35.0
     replace: bool = False
     threads: int = 0
     command: str = "dit4sr-calibrate"

@@ -157,7 +157,7 @@ def _accuracy(record: Record) -> Section:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in row.metrics.items()) or "–"
         figures = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", str(row.max_error), step, metrics)
         rows.append((f"{row.picture} against {row.against}", *figures))
-    header = ("picture", "PSNR, dB", "SSIM", "largest", "worst step", "other metrics")
+    header = ("picture", "PSNR (Y), dB", "SSIM", "largest", "worst step", "other metrics")
     return Section("Accuracy", header, tuple(rows))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from dit4sr.bench.record import read_record
+from dit4sr.bench.report.markdown import markdown_section
 from dit4sr.bench.report.sections import sections
-from dit4sr.bench.report.text import markdown_section
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from dit4sr.calibrate.graph.scratch import Overlay
+from dit4sr.calibrate.graph.scratch import OverlayBundle
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, TensorSpec, record_of
 
@@ -19,7 +19,7 @@ _SMALL = 256
 
 
 @dataclass(frozen=True)
-class Change:
+class GraphChange:
     """A component's new graph, and what its manifest entry is to say."""
 
     model: ir.Model
@@ -31,10 +31,10 @@ def load_graph(bundle: Bundle, component: str) -> ir.Model:
     return ir.load(bundle.component_file(component))
 
 
-def write_variant(
+def rewrite_bundle(
     bundle: Bundle,
     folder: Path,
-    changes: Mapping[str, Change],
+    changes: Mapping[str, GraphChange],
     *,
     precision: str = "",
     provenance: Provenance | None = None,
@@ -60,7 +60,7 @@ def write_variant(
         verification=(),
     )
     (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
-    return Overlay(folder, manifest, bundle) if share else Bundle(folder, manifest)
+    return OverlayBundle(folder, manifest, bundle) if share else Bundle(folder, manifest)
 
 
 def output_spec(value: ir.Value) -> TensorSpec:
@@ -71,7 +71,7 @@ def output_spec(value: ir.Value) -> TensorSpec:
     return TensorSpec(value.name, str(value.dtype.numpy()), shape)
 
 
-def _write_component(bundle: Bundle, folder: Path, component: Component, change: Change) -> Component:
+def _write_component(bundle: Bundle, folder: Path, component: Component, change: GraphChange) -> Component:
     graph = folder / component.graph.path
     graph.parent.mkdir(parents=True, exist_ok=True)
     if _has_own_weights(change.model):

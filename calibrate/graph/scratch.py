@@ -25,7 +25,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Overlay(Bundle):
+class OverlayBundle(Bundle):
     """A bundle of few files of its own; all others lie, as they are, in the bundle that it was made of.
 
     Links would not do: libraries refuse weights that have several names.

@@ -1,19 +1,22 @@
-"""Weights in fewer bits, products as they were: what a bundle weighs, without what it computes.
+"""Weights in fewer bits, MatMuls as they were: what a bundle weighs, without what it computes.
 
 Each output channel has its scale; at four bits each block of 32 inputs of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph
 from dit4sr.calibrate.graph.qdq import dequantised, restore_later
 from dit4sr.calibrate.scales.formats import INT4, INT8, Format
+from dit4sr.runtime.bundle import Bundle
 
 FEWEST = 1024
 """Numbers below which a weight is not worth its scales."""
@@ -46,6 +49,27 @@ def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]
             bits = 8
         found.append(StoredWeight(weight.name, values.size, bits))
     return found
+
+
+def weights_only_changes(
+    bundle: Bundle,
+    format_: Format,
+    *,
+    without: Set[str] = frozenset(),
+    instead: Mapping[str, GraphChange] = MappingProxyType({}),
+) -> dict[str, GraphChange]:
+    """Every component's graph with its weights in fewer bits.
+
+    ``instead`` has graphs that were changed already, and are to be changed further.
+    """
+    changes = dict(instead)
+    for name in bundle.components:
+        if name in without:
+            continue
+        model = instead[name].model if name in instead else load_graph(bundle, name)
+        if store_weights(model, format_):
+            changes[name] = GraphChange(model, f"{format_.name} weights")
+    return changes
 
 
 def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:

@@ -11,7 +11,8 @@ from dit4sr.bench.baselines.ablations import graph_call
 from dit4sr.bench.baselines.blueprint import transformer_config
 from dit4sr.bench.baselines.released import released_step, step_inputs
 from dit4sr.bench.graph.cost import read_graph
-from dit4sr.bench.subject import Subject, drawn_specimen
+from dit4sr.bench.pictures import drawn_picture
+from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 from dit4sr.export.architectures.dit4sr.config import Flavour
 from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
@@ -61,10 +62,10 @@ def test_unfolded_projections_are_products_apart(flavour):
 @pytest.mark.parametrize("name", [*FORMULATIONS, "plain"])
 def test_every_formulation_runs_as_a_graph(name, tmp_path):
     """Exported like the bundle's own step, opened and bound by the same backend."""
-    specimen = drawn_specimen(16, 16)
+    picture = drawn_picture(16, 16)
     settings = Settings(steps=2, guidance=3.0)
     where = {"backend": "onnxruntime", "device": "cpu", "threads": 1}
-    with Subject(tiny_bundle(), specimen, settings, **where) as subject:
+    with Subject(tiny_bundle(), picture, settings, **where) as subject:
         config, precision = transformer_config(subject.bundle), subject.bundle.card.precision
         if name == "plain":
             written = write_plain_step(config, precision, tmp_path)

@@ -15,7 +15,7 @@ from dit4sr.calibrate.observe.histogram import (
     percentile,
 )
 from dit4sr.calibrate.scales.formats import FP8, INT8
-from dit4sr.calibrate.scales.methods import activation_scale, expected_error
+from dit4sr.calibrate.scales.range_estimation import activation_scale, expected_error
 
 
 def halves(size: int = 20_000, seed: int = 0) -> np.ndarray:

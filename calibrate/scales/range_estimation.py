@@ -1,4 +1,4 @@
-"""From what was seen of a tensor to its scale."""
+"""The range that a tensor's scale is to hold, estimated from what was seen of the tensor."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CLIPS = np.exp2(-np.arange(0, 6, 0.125))
 
 
 def activation_scale(method: str, format_: Format, amax: float, counts: Counts) -> float:
-    """One scale for a whole tensor."""
-    return float(format_.scale_for(_reach(method, format_, amax, counts)))
+    """One scale for a whole activation, from its largest magnitude and its histogram."""
+    return float(format_.scale_for(_range(method, format_, amax, counts)))
 
 
 def weight_scale(
@@ -34,7 +34,7 @@ def weight_scale(
         return format_.scale_for(absolute.max(axis=0))
     # The bins are those of halves, whatever the weight was multiplied by.
     counts = count(magnitudes(absolute.astype(np.float16)))
-    return format_.scale_for(_reach(method, format_, float(absolute.max()), counts))
+    return format_.scale_for(_range(method, format_, float(absolute.max()), counts))
 
 
 def expected_error(format_: Format, scale: float, counts: Counts) -> float:
@@ -44,8 +44,8 @@ def expected_error(format_: Format, scale: float, counts: Counts) -> float:
     return float(errors @ counts / max(int(counts.sum()), 1))
 
 
-def _reach(method: str, format_: Format, amax: float, counts: Counts) -> float:
-    """The magnitude that a tensor's scale is to hold; larger ones saturate."""
+def _range(method: str, format_: Format, amax: float, counts: Counts) -> float:
+    """The largest magnitude that the scale is to hold; what lies beyond saturates."""
     if method == "percentile":
         return min(amax, percentile(counts, SHARE))
     if method == "mse":

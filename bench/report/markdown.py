@@ -1,25 +1,13 @@
-"""A record for a terminal and as Markdown."""
+"""A record as Markdown."""
 
 from __future__ import annotations
 
 from dit4sr.bench.record import Record
 from dit4sr.bench.report.sections import Row, Section, headline, sections
-from dit4sr.runtime.console.table import format_table
-
-
-def terminal_report(record: Record, *, with_explanation: bool = False) -> str:
-    """Aligned tables."""
-    lines = headline(record)
-    for section in sections(record, with_explanation=with_explanation):
-        lines += ["", section.title.upper()]
-        if section.rows:
-            lines.append(format_table(section.header, section.rows))
-        lines += section.sentences
-    return "\n".join(lines)
 
 
 def markdown_report(record: Record) -> str:
-    """The same for a pull request or a wiki."""
+    """The record for a pull request or a wiki."""
     lines = ["# dit4sr-bench", "", *(f"{line}  " for line in headline(record))]
     for section in sections(record):
         lines += ["", f"## {section.title}", *markdown_section(section)]
