@@ -224,7 +224,7 @@ def _write(file: str, text: str) -> None:
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
     from dit4sr.bench.record import read_record
-    from dit4sr.bench.report.compare import compare, format_changes, refuse_regressions
+    from dit4sr.bench.report.regressions import compare, format_changes, refuse_regressions
 
     records = [read_record(path) for path in (before, after)]
     changes = compare(*records, tolerance=tolerance, across_machines=across)

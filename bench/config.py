@@ -16,13 +16,13 @@ from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """One run of the bench."""
+    """Everything that a user may choose about a run of the bench."""
 
     bundle: Path
     pictures: tuple[InputPicture, ...]
-    """Pictures; the first is timed."""
+    """The pictures to restore; the first is timed."""
     is_cropped: bool = False
-    """Whether the timed picture is cut to what makes one tile."""
+    """True to cut the timed picture to what makes one tile."""
     settings: Settings = field(default_factory=Settings)
     backend: str = "auto"
     device: str = "auto"
@@ -31,7 +31,7 @@ class BenchConfig:
     cold_runs: int = 3
     baselines: tuple[str, ...] = ()
     checkpoint: Path | None = None
-    """What the bundle was made of, for the cold start in torch."""
+    """The checkpoint that the bundle was made of, for the cold start in torch."""
     reference: Path | None = None
     ablations: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
@@ -41,7 +41,7 @@ class BenchConfig:
     command: str = "dit4sr-bench"
 
     def timed_picture(self) -> InputPicture:
-        """The first picture, or the middle of it that makes one tile."""
+        """The picture that is timed: the first, or the middle of it that makes one tile."""
         first = self.pictures[0]
         if not self.is_cropped:
             return first
@@ -65,7 +65,7 @@ class BenchConfig:
 
 
 def default_baselines() -> tuple[str, ...]:
-    """Eager torch, where it is installed."""
+    """The baselines that are measured unless a user says otherwise: eager torch, where it is installed."""
     return ("eager",) if _has_exporter() else ()
 
 

@@ -34,7 +34,7 @@ from dit4sr.runtime.image.photo import Picture
 
 @dataclass(frozen=True)
 class Findings:
-    """The record, and pictures to show beside it."""
+    """What a run of the bench ends with: its record, and pictures to show beside it."""
 
     record: Record
     pictures: tuple[tuple[str, Picture], ...]
@@ -102,7 +102,7 @@ def run_session(config: BenchConfig, show: ShowStatus = show_nothing) -> Finding
 
 
 def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> SubjectRecord:
-    """What was measured, in words and numbers."""
+    """The record of what was measured, in words and numbers."""
     workload, card = subject.workload(), subject.bundle.card
     known = subject.settings.resolved(card)
     height, width = subject.picture.size
@@ -129,7 +129,7 @@ def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> S
 
 
 def _pictures(subject: Subject) -> tuple[tuple[str, Picture], ...]:
-    """Before, after and the truth, at one size."""
+    """The picture before and after, and the truth where it is known, at one size."""
     restored = subject.restore()
     size = (restored.shape[1], restored.shape[0])
     low = np.asarray(Image.fromarray(subject.picture.pixels).resize(size, Image.Resampling.BICUBIC))

@@ -32,8 +32,8 @@ def bundle_path(given: Path | None) -> Path:
 
 
 @dataclass
-class Stages:
-    """Seconds that stages of a picture took, picture by picture; the steps one by one."""
+class StageTimes:
+    """Seconds that the stages of a picture took, picture by picture; the steps one by one."""
 
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: list[float] = field(default_factory=list)
@@ -64,10 +64,10 @@ class Subject:
         choice = choose(self.bundle, backend, device=device, threads=threads)
         self.backend = choice.backend
         self.upscaler = Upscaler(self.bundle, backend=choice)
-        self.stages = Stages()
+        self.stages = StageTimes()
 
     def restore(self, settings: Settings | None = None, picture: InputPicture | None = None) -> Picture:
-        """The restored picture; the same every time."""
+        """Restore a picture, by default the one that is timed; the result is the same every time."""
         return self.upscaler.upscale(
             (picture or self.picture).pixels, settings=settings or self.settings
         ).picture
@@ -83,8 +83,8 @@ class Subject:
             raise OutOfMemoryError(restored.warnings[0], fix="use a smaller picture")
         return Restoration(restored.picture, tuple(latents.runs))
 
-    def restore_watched(self) -> None:
-        """Restore, and note how long each stage and each step took."""
+    def restore_timed(self) -> None:
+        """Restore the timed picture, and note how long each stage and each step took."""
         ticks: list[float] = []
 
         def note(progress: Progress) -> None:
@@ -98,12 +98,12 @@ class Subject:
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether pictures may be of any size, or of the one that the VAE was exported for."""
+        """True if pictures may be of any size, and not only of the one that the VAE was exported for."""
         [image] = self.bundle.components["vae_encoder"].inputs
         return not any(isinstance(axis, int) for axis in image.shape[2:])
 
     def takes(self, workload: Workload) -> bool:
-        """Whether the step was exported for this size and batch, or for any."""
+        """True if the step was exported for this size and batch, or for any."""
         [latent] = [spec for spec in self.bundle.components["step"].inputs if spec.name == "latent"]
         images, _, *sides = latent.shape
         wanted = (workload.images, workload.height, workload.width)
@@ -112,7 +112,7 @@ class Subject:
 
     @property
     def tiles(self) -> int:
-        """Tiles that the picture is cut into."""
+        """How many tiles the picture is cut into."""
         return self._tiles_of(*self.picture.size)
 
     def middle_tile(self) -> InputPicture:
@@ -141,7 +141,7 @@ class Subject:
         )
 
     def component(self, name: str, workload: Workload) -> Callable[[], Any]:
-        """One run of a component, its arrays where the engine reads them and its outputs where it writes."""
+        """A call that runs a component once, with its arrays where the engine reads and writes them."""
         engine = self.backend.open(self.bundle, name)
         context = engine.context()
         inputs = {key: self.backend.upload(values) for key, values in workload.arrays(engine.inputs).items()}
@@ -155,7 +155,7 @@ class Subject:
         return tile
 
     def _tiles_of(self, height: int, width: int) -> int:
-        """Tiles that a picture of this size is cut into."""
+        """How many tiles a picture of this size is cut into."""
         card, sizes = self.bundle.card, TileSizes.of(self.settings, self.bundle.card)
         work = self.upscaler.geometry(width, height, self.settings).work
         latent = (work[1] // card.vae_factor, work[0] // card.vae_factor)

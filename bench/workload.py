@@ -20,7 +20,7 @@ class Workload:
 
     height: int
     width: int
-    """Of the latent."""
+    """Height and width are those of the latent."""
     images: int
     branches: int
     text: int
@@ -46,12 +46,12 @@ class Workload:
 
     @property
     def rows(self) -> int:
-        """Rows of the network: branches times images."""
+        """How many rows the network computes: branches times images."""
         return self.branches * self.images
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Every symbolic axis by name."""
+        """The length of every symbolic axis, by name."""
         return {
             "images": self.images,
             "branches": self.branches,
@@ -71,13 +71,13 @@ class Workload:
         return {spec.name: 0.1 * noise.standard_normal(self.shape(spec), dtype=np.float32) for spec in specs}
 
     def shape(self, spec: TensorSpec) -> tuple[int, ...]:
-        """The shape of an input or output."""
+        """The shape that an input or output of a graph has for this workload."""
         sizes = self.sizes
         return tuple(axis if isinstance(axis, int) else axis_length(axis, sizes) for axis in spec.shape)
 
 
 def text_rows(bundle: Bundle) -> int:
-    """Rows of text: those of the stored prompts where words cannot be read, else the bundle's own number."""
+    """How many rows of text: those of the stored prompts if there are any, else the bundle's own number."""
     if "positive" in bundle.manifest.embeddings:
         return int(bundle.embedding("positive")[0].shape[0])
     return bundle.card.text_tokens

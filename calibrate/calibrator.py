@@ -1,4 +1,4 @@
-"""The whole way: observe, derive, evaluate, choose, write."""
+"""The whole way of a calibration: observe, derive, evaluate, select, write."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from dit4sr.runtime.manifest import MANIFEST, Provenance
 from dit4sr.runtime.settings import Settings
 
 TABLE = "calibration.json"
-"""The report, in the bundle it is about."""
+"""Name of the file in a bundle that holds the report on it."""
 
 
 def calibrate(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Report:
-    """Make an FP8 or INT8 bundle whose pictures pass the gate; without such, nothing is written."""
+    """Make an FP8 or INT8 bundle whose pictures pass the gate; where none does, nothing is written."""
     bundle = open_source(config)
     photos, held_out = split_photos(config, bundle)
     settings = Settings(steps=config.steps, guidance=config.guidance)

@@ -19,23 +19,23 @@ class Decision:
     name: str
     weights: int
     alone: Verdict | None
-    """What quantising it alone does; ``None`` where that was not measured."""
+    """What quantising this MatMul alone does; ``None`` where that was not measured."""
     kept: bool
 
 
 @dataclass(frozen=True)
 class Report:
-    """A finished bundle, and how it compares with the one it was made of."""
+    """What a finished bundle is like, beside the one it was made of."""
 
     output: str
     precision: str
     before: Mapping[str, int]
-    """Bytes of every component, and of all files as ``all``."""
+    """Bytes of every component of the original bundle, and of all its files as ``all``."""
     after: Mapping[str, int]
     verdict: Verdict
     photos: int
     claimed: int = 0
-    """MatMuls that the written graph shows between their Q/DQ pairs."""
+    """How many MatMuls the written graph shows between their Q/DQ pairs."""
     decisions: tuple[Decision, ...] = ()
     embeddings: Mapping[str, float] = field(default_factory=dict)
     """Relative error of what the text encoders make of the default prompts."""

@@ -33,7 +33,7 @@ def open_source(config: CalibrationConfig) -> Bundle:
 
 
 def split_photos(config: CalibrationConfig, bundle: Bundle) -> tuple[list[Case], list[Case]]:
-    """Photos to calibrate on, and photos held out to evaluate on."""
+    """The photos to calibrate on, and those held out to evaluate on."""
     cases = folder_cases(config.images, bundle.card) if config.images else sample_cases(bundle.card)
     if config.held_out:
         return cases, folder_cases(config.held_out, bundle.card)

@@ -12,7 +12,7 @@ from dit4sr.runtime.errors import AccuracyError
 
 @dataclass(frozen=True)
 class Gates:
-    """What the pictures must reach against the FP32 result, where a user says so."""
+    """Figures that the pictures must reach against the FP32 result; ``None`` lets everything pass."""
 
     min_psnr_y: float | None = None
     min_ssim: float | None = None

@@ -12,7 +12,7 @@ PYIQA_NAMES = {"clipiqa+": "clipiqa+_vitL14_512", "maniqa": "maniqa-pipal"}
 
 
 def iqa_scores(names: Sequence[str], found: Picture, wanted: Picture | None) -> Mapping[str, float]:
-    """PyIQA's metrics by name; those that compare need a truth. Their weights are PyIQA's to download."""
+    """Scores of PyIQA's metrics by name; those that compare need a truth. PyIQA downloads their weights."""
     if not names:
         return {}
     try:

@@ -39,7 +39,7 @@ def accuracies(
     metrics: Sequence[str],
     notes: list[str],
 ) -> list[AccuracyRow]:
-    """The subject's pictures against the FP32 result, where there is one, and against the truth."""
+    """Rows of the subject's pictures against the FP32 result, where there is one, and against the truth."""
     rows = []
     is_own = (subject.backend.name, subject.backend.device) == ("onnxruntime", "cpu")
     path = reference or (None if is_own else subject.bundle.path)
@@ -63,7 +63,7 @@ def accuracies(
 def against_truth(
     subject: Subject, pictures: Sequence[InputPicture], metrics: Sequence[str], notes: list[str]
 ) -> list[AccuracyRow]:
-    """Every picture whose truth is known; where the engines take one size only, a cut of that size."""
+    """A row for every picture with a truth; where the engines take one size only, for a cut of that size."""
     rows = []
     for whole in pictures:
         picture = whole if subject.takes_any_size else whole.fitted(*subject.picture.size)

@@ -12,7 +12,7 @@ from PIL import Image
 from dit4sr.bench.accuracy.rows import FP32, compared
 from dit4sr.bench.baselines.released import write_checkpoint
 from dit4sr.bench.config import BenchConfig
-from dit4sr.bench.measure.cold import ColdStart, released
+from dit4sr.bench.measure.cold_start import ColdStart, released
 from dit4sr.bench.record import OURS, AccuracyRow
 from dit4sr.bench.subject import Subject
 
@@ -70,7 +70,7 @@ class TorchStart:
         return write_checkpoint(bundle, self.folder / "checkpoint")
 
     def _is_origin(self, checkpoint: Path) -> bool:
-        """Whether the bundle's manifest names these very weights."""
+        """True if the bundle's manifest names these very weights."""
         known = self.subject.bundle.manifest.provenance.checkpoint.values()
         parts = ("transformer", "vae")
         weights = [file for part in parts for file in sorted((checkpoint / part).glob("*.safetensors"))]

@@ -37,7 +37,7 @@ ROWS, STEPS = 2, 40
 
 @dataclass(frozen=True)
 class Workload:
-    """The network and the picture."""
+    """The network and the picture that all contenders compute."""
 
     config: TransformerConfig
     latent: tuple[int, int]
@@ -53,11 +53,11 @@ class Workload:
         return (self.latent[0] // patch) * (self.latent[1] // patch)
 
     def noise(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Inputs are FP32 at the engine's border, and half where a whole model was cast to half."""
+        """Random inputs: FP32 at the engine's border, and half where a whole model was cast to half."""
         return torch.randn(shape, device=self.device).to(dtype or self.dtype)
 
     def step_inputs(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """What one simplified step reads."""
+        """The inputs that one simplified step reads."""
         config, latent = self.config, (1, self.config.in_channels, *self.latent)
         return (
             self.noise(*latent, dtype=dtype),
@@ -88,7 +88,7 @@ class Workload:
 
 
 def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
-    """Weights that keep activations in range, by name."""
+    """Random weights by name that keep activations in range."""
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
 
     def weight(name: str) -> Tensor:
@@ -101,7 +101,7 @@ def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
 
 
 def filled(module: nn.Module, work: Workload) -> nn.Module:
-    """A module from meta tensors to random ones."""
+    """A module brought from meta tensors to random ones."""
     with work.device:  # made where they are used: gigabytes need not cross the bus
         weight = random_weights(module)
         tensors = {name: weight(name).to(work.dtype) for name in module.state_dict()}
@@ -110,7 +110,7 @@ def filled(module: nn.Module, work: Workload) -> nn.Module:
 
 
 def released(work: Workload, mode: str | None) -> Call:
-    """Two rows of the published network, AdaLN and all, eager or compiled."""
+    """The call of two rows of the published network, AdaLN and all, eager or compiled."""
     with torch.device("meta"):
         module = Transformer(work.config)
     model: Callable[..., Tensor] = filled(module, work)
@@ -128,7 +128,7 @@ def released(work: Workload, mode: str | None) -> Call:
 
 
 def simplified(work: Workload, mode: str | None) -> Call:
-    """Our step with our operators, eager or compiled."""
+    """The call of our step with our operators, eager or compiled."""
     model: Callable[..., Any] = filled(meta_step(work), work)
     if mode is not None:
         model = torch.compile(model, mode=mode, fullgraph=True, dynamic=False)
@@ -137,12 +137,12 @@ def simplified(work: Workload, mode: str | None) -> Call:
 
 
 def engine(work: Workload, max_autotune: bool) -> Call:
-    """The package as the runtime runs it, its CUDA graph recorded and trusted."""
+    """The call of the package as the runtime runs it, its CUDA graph recorded and trusted."""
     return packaged(meta_step(work), work.step_inputs(torch.float32), work, max_autotune)
 
 
 def packaged(module: nn.Module, inputs: Sequence[Tensor], work: Workload, max_autotune: bool = False) -> Call:
-    """A module from meta tensors, as a package under the runtime's own backend, warm."""
+    """The call of a module as a package under the runtime's own backend, warm."""
     with work.device:
         mixed = MixedModule(module, random_weights(module), work.dtype, work.device)
     with tempfile.TemporaryDirectory() as scratch:
@@ -157,7 +157,7 @@ def packaged(module: nn.Module, inputs: Sequence[Tensor], work: Workload, max_au
 def opened(
     module: MixedModule, inputs: Sequence[Tensor], folder: Path, work: Workload, max_autotune: bool
 ) -> tuple[InductorContext, list[Tensor]]:
-    """With a manifest's records made up around the package; and room for its answers."""
+    """An engine over a package, with a manifest's records made up around it, and room for its answers."""
     package, weights = folder / "engine.pt2", folder / "engine.safetensors"
     write_weights(weights, compile_package(module, inputs, package, max_autotune=max_autotune))
     backend = Inductor(work.device.type)
@@ -171,12 +171,12 @@ def opened(
 
 
 def specs(name: str, tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
-    """Numbered, FP32."""
+    """Tensors as numbered FP32 inputs or outputs of a manifest."""
     return tuple(TensorSpec(f"{name}{i}", "float32", tuple(each.shape)) for i, each in enumerate(tensors))
 
 
 def vae(work: Workload) -> Call:
-    """Picture to latent and back, eager, in the layout that convolutions like best."""
+    """The call of picture to latent and back, eager, in the layout that convolutions like best."""
     layout = torch.channels_last
     halves = [
         (in_layout(filled(module, work), layout), given.to(work.dtype, memory_format=layout))
@@ -186,13 +186,13 @@ def vae(work: Workload) -> Call:
 
 
 def vae_engine(work: Workload) -> Call:
-    """Picture to latent and back, packages of fixed size."""
+    """The call of picture to latent and back, by packages of fixed size."""
     calls = [packaged(module, [given], work) for module, given in work.halves()]
     return lambda: [call() for call in calls]
 
 
 def prepare(work: Workload) -> Call:
-    """What is done once per picture and prompt, eager: all steps' modulations."""
+    """The call of what is done once per picture and prompt, eager: all steps' modulations."""
     with torch.device("meta"):
         module = Prepare(work.config)
     model = filled(module, work)
@@ -208,7 +208,7 @@ def prepare(work: Workload) -> Call:
 
 
 def meta_step(work: Workload) -> Step:
-    """Our step without its memory."""
+    """Our step on meta tensors, which take no memory."""
     with torch.device("meta"):
         return Step(Denoiser(work.config)).eval().requires_grad_(False)
 
@@ -220,9 +220,9 @@ class Contender:
     name: str
     build: Callable[[Workload], Call]
     limit: float
-    """Seconds, of the process and all in it."""
+    """Seconds that the process and all in it may take."""
     once: tuple[str, ...] | None = None
-    """What runs once per picture besides; none if this is such a thing itself."""
+    """Contenders that run once per picture besides; ``None`` if this is such a one itself."""
     is_released: bool = False
 
 
@@ -270,4 +270,4 @@ CONTENDERS: Mapping[str, Contender] = {
         ("prepare", "vae-engine"),
     ),
 }
-"""Most telling first, for when the time runs out."""
+"""The contenders by name, the most telling first, for when the time runs out."""

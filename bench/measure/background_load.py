@@ -10,7 +10,7 @@ STAT = Path("/proc/stat")
 IDLE = (3, 4)
 """Columns of the system's statistics in which a core did nothing."""
 COUNTED = 8
-"""Columns that add up; what follows is counted in these already."""
+"""Columns of the system's statistics that add up; what follows is counted in these already."""
 
 
 class BackgroundLoad:

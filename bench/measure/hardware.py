@@ -12,7 +12,7 @@ from dit4sr.bench.record import Environment
 from dit4sr.bench.references import peak_of
 
 BUSY = 0.1
-"""Share of all cores which others may use before timings are no record."""
+"""Share of all cores that other work may use before timings are no record."""
 LIBRARIES = ("dit4sr", "numpy", "onnxruntime", "onnxruntime-gpu", "onnx", "torch", "tensorrt", "matplotlib")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dit4sr.bench.baselines.calls import Baselines
 from dit4sr.bench.collector import Collector, rounded
 from dit4sr.bench.config import BenchConfig
-from dit4sr.bench.measure.cold import Child, ColdStart, ours
+from dit4sr.bench.measure.cold_start import Child, ColdStart, ours
 from dit4sr.bench.measure.memory import DevicePeak
 from dit4sr.bench.measure.stopwatch import Clock, measure, measure_in_turns
 from dit4sr.bench.record import OURS, SweepRow
@@ -24,7 +24,7 @@ SETTLE = 0.02
 
 @dataclass(frozen=True)
 class Latency:
-    """Times the subject, and notes what it finds."""
+    """Times the subject, and hands what it finds to the collector."""
 
     config: BenchConfig
     subject: Subject
@@ -33,7 +33,7 @@ class Latency:
     show: ShowStatus
 
     def cold_starts(self, folder: Path, others: dict[str, ColdStart]) -> None:
-        """Processes from birth to first picture, in turns; the pictures stay in the folder."""
+        """Time processes from birth to first picture, in turns; the pictures stay in the folder."""
         contenders = {OURS: ours(self.subject, threads=self.config.threads), **others}
         children: dict[str, list[Child]] = {name: [] for name in contenders}
         for turn in range(self.config.cold_runs):
@@ -48,10 +48,10 @@ class Latency:
             self.collector.compare_unpaired("cold start", name)
 
     def warm_pictures(self) -> None:
-        """Whole pictures in this process, and the stages they pass through."""
+        """Time whole pictures in this process, and the stages they pass through."""
         self.show("warm pictures")
         with DevicePeak(self.subject.backend.device) as peak:
-            timing = measure(self.subject.restore_watched, self.config.rule, self.clock)
+            timing = measure(self.subject.restore_timed, self.config.rule, self.clock)
         self.collector.add("picture", OURS, timing.seconds, timing.warmups)
         if peak.bytes is not None:
             self.collector.peaks["device, one picture"] = peak.bytes
@@ -63,7 +63,7 @@ class Latency:
             self.collector.add("step in the loop", OURS, stages.steps[warm:])
 
     def steps(self, folder: Path) -> None:
-        """One step, in turns with the same step of every baseline."""
+        """Time one step, in turns with the same step of every baseline."""
         workload = self.subject.workload()
         calls = {OURS: self.subject.component("step", workload)}
         baselines = Baselines(self.subject, workload, folder)
@@ -75,7 +75,7 @@ class Latency:
         self.collector.add_turns("step", measure_in_turns(calls, self.config.rule, self.clock, pause=pause))
 
     def sweep(self) -> list[SweepRow]:
-        """One step at other sizes and batches; what the engine cannot take is noted."""
+        """Time one step at other sizes and batches; what the engine cannot take is noted."""
         rows = []
         for (height, width), workload in self.swept():
             name = f"{width}×{height}, batch {workload.images}"

@@ -1,4 +1,4 @@
-"""What this machine can do at best, measured rather than looked up: copies and matrix products."""
+"""What this machine can do at best, measured rather than looked up: copies and MatMuls."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ COPIED, SLICE = 1 << 27, 1 << 23
 """Bytes of the copied array, far more than any cache, and of the part of it that is timed at a time: short
 enough to fit between two turns of other work, and out of the caches when its own turn comes again."""
 CACHED = 1 << 18
-"""Bytes of one that stays in a core's own cache, beside its copy."""
+"""Bytes of an array that stays in a core's own cache, beside its copy."""
 SIDES, DEVICE_SIDE, DEVICE_COPIED = (384, 1024), 8192, 1 << 30
-"""A product short enough for a busy machine, and one large enough for many cores."""
+"""Sides of a MatMul short enough for a busy machine and of one large enough for many cores, and of a
+device's; bytes of the array that a device copies."""
 LOOK, REPEATS = 0.1, 5
-"""Seconds, and calls, that one look takes at least."""
+"""Seconds, and calls, that one measurement takes at least."""
 Contenders = dict[str, list[tuple[float, Callable[[], Any]]]]
 """For each limit, the ways to reach it: what one call achieves, and the call."""
 
@@ -40,26 +41,26 @@ class LimitProbe:
         self._best: dict[str, float] = {}
 
     def measure(self) -> None:
-        """Measure once more."""
+        """Measure every limit once more, and keep the best."""
         for name, contenders in self._calls.items():
             reached = max(amount / _fastest(call) for amount, call in contenders)
             self._best[name] = max(reached, self._best.get(name, 0.0))
 
     @property
     def limits(self) -> Limits:
-        """The best so far."""
+        """The best measurement of each limit so far."""
         if not self._best:
             self.measure()
         return Limits(self._best["copy"], self._best["cached copy"], self._best["matmul"], self._precision)
 
 
 def probe_for(device: str, precision: str, *, threads: int = 0) -> LimitProbe:
-    """Of the device that the subject runs on."""
+    """The probe for the device that the subject runs on."""
     return host_probe(threads=threads) if device == "cpu" else device_probe(precision)
 
 
 def host_probe(*, threads: int = 0) -> LimitProbe:
-    """The processor's: NumPy's copy, and the faster of NumPy's and ONNX Runtime's product, in FP32."""
+    """The processor's probe: NumPy's copy, and the faster of NumPy's and ONNX Runtime's MatMul, in FP32."""
     calls: Contenders = {
         "copy": [(2.0 * SLICE, _copy_by_slices())],
         "cached copy": [(2.0 * CACHED, _copy(np.ones(CACHED, dtype=np.uint8)))],
@@ -69,7 +70,7 @@ def host_probe(*, threads: int = 0) -> LimitProbe:
 
 
 def device_probe(precision: str) -> LimitProbe:
-    """A CUDA device's: torch's copy and cuBLAS's product, in the bundle's precision."""
+    """A CUDA device's probe: torch's copy and cuBLAS's MatMul, in the bundle's precision."""
     try:
         import torch  # noqa: PLC0415  (2 GB that only this needs)
     except ImportError:
@@ -94,7 +95,7 @@ def device_probe(precision: str) -> LimitProbe:
 
 
 def _fastest(call: Callable[[], Any]) -> float:
-    """The best of many."""
+    """Seconds of the fastest of many calls."""
     call()
     seconds: list[float] = []
     while len(seconds) < REPEATS or sum(seconds) < LOOK:
@@ -110,7 +111,7 @@ def _copy(source: np.ndarray[Any, Any]) -> Callable[[], Any]:
 
 
 def _copy_by_slices() -> Callable[[], Any]:
-    """Copies the next part of a large array at every call."""
+    """A call that copies the next part of a large array every time."""
     source = np.ones((COPIED // SLICE, SLICE), dtype=np.uint8)
     target = source.copy()  # not merely reserved: a page's first use is not what is timed
     turns = itertools.cycle(zip(target, source, strict=True))
@@ -125,7 +126,7 @@ def _matmuls(side: int, threads: int) -> list[Callable[[], Any]]:
 
 
 def _onnxruntime_matmul(matrix: np.ndarray[Any, Any], threads: int) -> Callable[[], Any] | None:
-    """A product in ONNX Runtime, where there is a library to write its graph with."""
+    """A MatMul in ONNX Runtime, where there is a library to write its graph with."""
     try:
         import onnx  # noqa: PLC0415
         import onnxruntime  # noqa: PLC0415

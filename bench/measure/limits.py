@@ -10,19 +10,19 @@ MEMORY, CACHES, COMPUTE = "memory", "caches", "compute"
 
 @dataclass(frozen=True)
 class Limits:
-    """The roof: bytes and floating-point operations per second."""
+    """What the machine can do at best: bytes and floating-point operations per second."""
 
     copy_bandwidth: float
-    """Of arrays far larger than the caches."""
+    """Bytes per second of copying arrays far larger than the caches."""
     cached_bandwidth: float
-    """Of arrays that stay in them."""
+    """Bytes per second of copying arrays that stay in the caches."""
     matmul_rate: float
     precision: str
     source: str = MEMORY
     """Where bytes come from: the memory, or for a small network the caches."""
 
     def for_weights(self, weight_bytes: int) -> Limits:
-        """The roof of a network of this size: one that fits the last cache is read from there."""
+        """The limits for a network of this size: one that fits the last cache is read from there."""
         return self if weight_bytes > last_cache() else replace(self, source=CACHES)
 
     def seconds(self, flops: float, moved: float) -> float:
@@ -30,7 +30,7 @@ class Limits:
         return max(flops / self.matmul_rate, moved / self._bandwidth)
 
     def bound(self, flops: float, moved: float) -> str:
-        """Which of the two is the limit."""
+        """What limits so much arithmetic and traffic: ``compute``, or the source of the bytes."""
         return COMPUTE if flops / self.matmul_rate >= moved / self._bandwidth else self.source
 
     @property

@@ -16,13 +16,13 @@ def markdown_report(record: Record) -> str:
 
 
 def markdown_section(section: Section) -> list[str]:
-    """A section's table and sentences."""
+    """A section's table and sentences as lines of Markdown."""
     lines = markdown_table(section.header, section.rows) if section.rows else []
     return [*lines, *(f"- {sentence}" for sentence in section.sentences)]
 
 
 def markdown_table(header: Row, rows: tuple[Row, ...]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """A table as lines of Markdown: the first column aligned to the left, the others to the right."""
     rule = ["---", *("---:" for _ in header[1:])]
     return ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in (header, rule, *rows)]
 

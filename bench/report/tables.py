@@ -26,7 +26,7 @@ UNMEASURED = "Not measured yet (`make records`).\n"
 
 
 def renewed(text: str, records: Path) -> str:
-    """The document with every block written anew; one without an end is refused."""
+    """A document with every table written anew; one without an end is refused."""
 
     def block(match: re.Match[str]) -> str:
         opening, file, title, closing = match.groups()

@@ -1,4 +1,4 @@
-"""A record for a terminal."""
+"""A record as text for a terminal."""
 
 from __future__ import annotations
 

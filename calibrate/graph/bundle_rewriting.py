@@ -10,24 +10,24 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from dit4sr.calibrate.graph.scratch import OverlayBundle
+from dit4sr.calibrate.graph.overlay import OverlayBundle
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, TensorSpec, record_of
 
 _SMALL = 256
-"""Bytes of a tensor that stay in the graph."""
+"""Bytes of a tensor up to which it stays in the graph."""
 
 
 @dataclass(frozen=True)
 class GraphChange:
-    """A component's new graph, and what its manifest entry is to say."""
+    """A component's new graph, and the precision that its manifest entry is to name."""
 
     model: ir.Model
     precision: str
 
 
 def load_graph(bundle: Bundle, component: str) -> ir.Model:
-    """A component's graph; its weights stay where they are until somebody reads them."""
+    """Load a component's graph; its weights stay where they are until somebody reads them."""
     return ir.load(bundle.component_file(component))
 
 
@@ -92,7 +92,7 @@ def _write_component(bundle: Bundle, folder: Path, component: Component, change:
 
 
 def _has_own_weights(model: ir.Model) -> bool:
-    """Whether a weight is other than the bundle's."""
+    """True if a weight of the graph is other than the bundle's."""
     return any(isinstance(value.const_value, ir.LazyTensor) for value in model.graph.initializers.values())
 
 

@@ -15,30 +15,30 @@ STAYS_HIGH = re.compile(
 """Embedders, modulation, the first and the last projection: small, and the picture hangs on them."""
 
 ATTENTION = "TRT_Attention"
-"""What a fused attention consists of, once its body has been opened."""
+"""The function that a fused attention consists of, once its body has been opened."""
 OPERANDS = ("query", "key", "value")
 
 
 @dataclass(frozen=True, eq=False)
 class MatMul:
-    """A MatMul with a weight, or one operand of an attention, which has none."""
+    """A matrix product with a weight, or one operand of an attention, which has none."""
 
     name: str
     node: ir.Node
     place: int
-    """Which input of the node is the activation."""
+    """Place of the activation among the inputs of the node."""
     weight: ir.Value | None
 
     @property
     def activation(self) -> ir.Value:
-        """What is multiplied."""
+        """The activation that is multiplied."""
         value = self.node.inputs[self.place]
         assert value is not None
         return value
 
     @property
     def weights(self) -> int:
-        """How many numbers the weight has."""
+        """How many numbers the weight has; 0 without one."""
         return 0 if self.weight is None else int(self.weight.const_value.size)  # type: ignore[union-attr]
 
 
@@ -60,7 +60,7 @@ def open_attentions(model: ir.Model) -> None:
 
 
 def weight_name(initialiser: str) -> str:
-    """The layer's name; `Step` wraps the network as ``network``."""
+    """The name of the layer that a weight belongs to; `Step` wraps the network as ``network``."""
     return initialiser.removeprefix("network.").removesuffix(".weight")
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from dit4sr.calibrate.graph.late_scales import late_flag
 from dit4sr.calibrate.graph.matmuls import MatMul, find_matmuls
-from dit4sr.calibrate.graph.switching import late_flag
 from dit4sr.calibrate.scales.formats import Format
 from dit4sr.calibrate.scales.qparams import QuantParams
 
@@ -53,13 +53,13 @@ def quantised_matmuls(model: ir.Model) -> list[str]:
 
 
 def _maker(value: ir.Value | None, operator: str) -> ir.Node | None:
-    """The node that a value comes from, if it is of this kind."""
+    """The node that a value comes from, if it is of this operator."""
     node = value.producer() if value is not None else None
     return node if node is not None and node.op_type == operator else None
 
 
 def dequantised(graph: ir.Graph, weight: ir.Value, scale: NDArray[np.float32], axis: int | None) -> ir.Value:
-    """A DQ behind a stored weight, taken by everything that read the weight before."""
+    """Put a DQ behind a stored weight, read by everything that read the weight before."""
     assert weight.name is not None
     assert weight.dtype is not None
     wanted, uses = weight.dtype, list(weight.uses())
@@ -75,7 +75,7 @@ def dequantised(graph: ir.Graph, weight: ir.Value, scale: NDArray[np.float32], a
 
 
 def restore_later(weight: ir.Value, format_: Format, scale: NDArray[np.float32], rows: Any = None) -> None:
-    """Let the initialiser be the stored values, made of the original ones when the graph is written."""
+    """Let the initialiser hold stored values, made of the original ones when the graph is written."""
     original = weight.const_value
     assert original is not None
     assert weight.shape is not None
@@ -89,7 +89,7 @@ def restore_later(weight: ir.Value, format_: Format, scale: NDArray[np.float32],
 
 
 def scalar_or_vector(graph: ir.Graph, name: str, values: NDArray[Any], dtype: ir.DataType) -> ir.Value:
-    """A constant of its own, of a graph's type."""
+    """Add a constant to a graph, in the type that the graph computes in."""
     tensor = ir.Tensor(np.asarray(values).astype(dtype.numpy()), dtype, name=name)
     constant = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
     graph.register_initializer(constant)
@@ -102,21 +102,21 @@ def _flag(graph: ir.Graph) -> ir.Value:
 
 
 class _Writer:
-    """Q/DQ pairs, each activation at most once for the same scale, however many read it."""
+    """Writes Q/DQ pairs: one for each activation and scale, however many MatMuls read it."""
 
     def __init__(self, graph: ir.Graph, is_late: ir.Value | None) -> None:
         self.graph, self.is_late = graph, is_late
         self.done: dict[tuple[ir.Value, str, float], ir.Value] = {}
 
     def rounded(self, value: ir.Value, params: QuantParams) -> ir.Value:
-        """The activation behind its Q/DQ pair, and before that its smoothing."""
+        """The value that stands behind the Q/DQ pair of an activation, and its smoothing before that."""
         key = (value, params.format.name, params.activation_scale)
         if key not in self.done:
             self.done[key] = self._pair(value, params)
         return self.done[key]
 
     def store(self, matmul: MatMul, params: QuantParams) -> None:
-        """The weight in eight bits, with its DQ."""
+        """Store the weight of a MatMul in eight bits, with a DQ behind it."""
         weight, scale = matmul.weight, params.weight_scale
         assert weight is not None
         assert scale is not None

@@ -12,7 +12,7 @@ STEP = "step"
 
 
 def load_step(bundle: Bundle, *, attention: bool = False) -> ir.Model:
-    """A bundle's step; with ``attention`` the operands of its attentions are there to be quantised too."""
+    """Load a bundle's step; with ``attention`` the operands of its attentions can be quantised too."""
     model = load_graph(bundle, STEP)
     if attention:
         open_attentions(model)

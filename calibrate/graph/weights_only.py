@@ -19,14 +19,14 @@ from dit4sr.calibrate.scales.formats import INT4, INT8, Format
 from dit4sr.runtime.bundle import Bundle
 
 FEWEST = 1024
-"""Numbers below which a weight is not worth its scales."""
+"""Numbers that a weight must have to be worth its scales."""
 BLOCK = 32
 _HALVES = {ir.DataType.FLOAT16, ir.DataType.FLOAT}
 
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A weight that was made smaller."""
+    """A weight that was stored in fewer bits."""
 
     name: str
     numbers: int
@@ -34,7 +34,7 @@ class StoredWeight:
 
 
 def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]:
-    """Store every large weight in fewer bits, and say which."""
+    """Store every large weight of a graph in fewer bits, and say which these are."""
     found = []
     for weight, axis, operator in list(_weights(model.graph)):
         assert weight.const_value is not None
@@ -58,7 +58,7 @@ def weights_only_changes(
     without: Set[str] = frozenset(),
     instead: Mapping[str, GraphChange] = MappingProxyType({}),
 ) -> dict[str, GraphChange]:
-    """Every component's graph with its weights in fewer bits.
+    """The changes that store the weights of every component in fewer bits.
 
     ``instead`` has graphs that were changed already, and are to be changed further.
     """
@@ -73,7 +73,7 @@ def weights_only_changes(
 
 
 def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:
-    """Weights, each with the axis of its outputs and the operator that reads it."""
+    """The large weights of a graph, each with the axis of its outputs and the operator that reads it."""
     for value in list(graph.initializers.values()):
         tensor, uses = value.const_value, list(value.uses())
         if tensor is None or value.dtype not in _HALVES or tensor.size < FEWEST or len(tensor.shape) < 2:
@@ -85,7 +85,7 @@ def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:
 
 
 def _output_axis(node: ir.Node, place: int, rank: int) -> int | None:
-    """Along which axis of its weight a node's outputs lie, if it is one whose weight can be stored."""
+    """The axis of its weight along which a node's outputs lie; ``None`` if its weight cannot be stored."""
     if node.domain:
         return None
     if node.op_type == "MatMul" and place == 1 and rank == 2:
@@ -108,7 +108,7 @@ def _store_channels(
 
 
 def _store_blocks(graph: ir.Graph, weight: ir.Value, values: NDArray[np.float16], inner: int) -> None:
-    """Scales for blocks along the inputs, as `DequantizeLinear` knows them from opset 21."""
+    """Store a weight with a scale for each block of inputs, which `DequantizeLinear` has from opset 21."""
     blocks = np.abs(np.moveaxis(values, inner, 0).astype(np.float32)).reshape(
         -1, BLOCK, values.shape[1 - inner]
     )

@@ -1,4 +1,4 @@
-"""Watching every activation that a MatMul reads, while the runtime restores photos."""
+"""Observing every activation that a MatMul reads, while the runtime restores photos."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TURNS = 4
 
 
 class Observer:
-    """Counts the runs of one photo, each of them a step, and hands their activations on."""
+    """Counts the runs of one photo, each of them a step, and hands their activations to the statistics."""
 
     def __init__(self, statistics: Statistics, activations: Sequence[str], show: ShowStatus) -> None:
         self._statistics, self._activations, self._show = statistics, activations, show
@@ -36,7 +36,7 @@ class Observer:
         self._photo, self._step = photo, 0
 
     def see(self, outputs: Outputs) -> None:
-        """One run of `step`: photos are one tile each, so runs are steps."""
+        """Take in one run of `step`: photos are one tile each, so runs are steps."""
         self._statistics.see(self._step, {name: outputs[name] for name in self._activations})
         self._step += 1
         self._show(f"observing {self._photo}: step {self._step} of {self._statistics.steps}")

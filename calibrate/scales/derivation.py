@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 def derive_qparams(
     matmuls: Mapping[str, MatMul], statistics: Statistics, recipe: Recipe
 ) -> dict[str, QuantParams]:
-    """What each MatMul's scales are to be; nothing is run for it."""
+    """Derive each MatMul's quantisation parameters from what was observed; nothing is run for it."""
     if recipe.switch_at is not None and recipe.switch_at >= statistics.steps:
         raise BadInputError(
             f"late scales from step {recipe.switch_at}", expected=f"1 to {statistics.steps - 1}"
@@ -55,7 +55,7 @@ def _qparams(matmul: MatMul, seen: TensorStatistics, recipe: Recipe, divisors: F
 
 
 def _divisors(matmuls: Mapping[str, MatMul], statistics: Statistics) -> dict[str, Floats]:
-    """One vector for each activation, however many MatMuls read it; none for an attention's operands."""
+    """Smoothing's divisors for each activation, however many MatMuls read it; none for an attention's."""
     return {
         name: smoothing(_seen(statistics, readers[0]).channels, [_weight_of(reader) for reader in readers])
         for name, readers in _by_activation(matmuls)

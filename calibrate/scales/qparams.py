@@ -12,12 +12,12 @@ from dit4sr.calibrate.scales.formats import Format
 
 @dataclass(frozen=True)
 class QuantParams:
-    """How one MatMul is quantised."""
+    """The numbers by which one MatMul is quantised."""
 
     format: Format
     activation_scale: float
     weight_scale: NDArray[np.float32] | None
-    """One for the weight, or one for each output; ``None`` where there is no weight."""
+    """One scale for the weight, or one for each output; ``None`` where there is no weight."""
     late_scale: float | None = None
     """The activation's scale in late steps, where they have one of their own."""
     divisors: NDArray[np.float32] | None = None

@@ -12,7 +12,7 @@ from dit4sr.calibrate.scales.formats import Format
 
 METHODS = ("amax", "percentile", "mse")
 SHARE = 0.9999
-"""What the percentile keeps."""
+"""The share of all numbers that the method ``percentile`` does not saturate."""
 _CLIPS = np.exp2(-np.arange(0, 6, 0.125))
 """How far below the largest magnitude the squared error is tried: down to a 64th, in eighths of an octave."""
 
@@ -38,7 +38,7 @@ def weight_scale(
 
 
 def expected_error(format_: Format, scale: float, counts: Counts) -> float:
-    """Mean squared error of rounding what the histogram counted."""
+    """Mean squared error of rounding the numbers that a histogram counted."""
     middles = centres()
     errors = (format_.rounded(middles, scale) - middles).astype(np.float64) ** 2
     return float(errors @ counts / max(int(counts.sum()), 1))

@@ -31,9 +31,9 @@ class Verdict:
     """What a change did, over all photos that it was evaluated on."""
 
     psnr: float
-    """PSNR (RGB) between the pictures before and after; of the photo that fares worst."""
+    """PSNR (RGB) between the pictures before and after, in decibels; of the photo that fares worst."""
     drop: float | None
-    """What the mean PSNR (RGB) against the truth lost; ``None`` where no photo has a truth."""
+    """Decibels that the mean PSNR (RGB) against the truth lost; ``None`` where no photo has a truth."""
     velocity: tuple[float, ...]
     """Relative error of the velocity at every step; of the photo that fares worst."""
 
@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def drop_text(self) -> str:
-        """The drop in words for a message."""
+        """The drop against the truth, in words for a message."""
         return "an unknown drop" if self.drop is None else f"a drop of {self.drop:.2f} dB"
 
 
@@ -58,7 +58,7 @@ class Evaluator:
         self.originals = self.restore(bundle)
 
     def restore(self, bundle: Bundle) -> list[Outcome]:
-        """Every photo's picture, with the velocities that led there."""
+        """Restore every photo with a bundle, and keep the velocities on the way."""
         outcomes, keep = [], fits_in_memory(bundle)
         velocities = Recording("velocity")
         with tapped_upscaler(

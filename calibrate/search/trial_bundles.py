@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph, rewrite_bundle
+from dit4sr.calibrate.graph.late_scales import announce_late_steps, level_between
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import insert_qdq
 from dit4sr.calibrate.graph.scratch import scratch_folder
 from dit4sr.calibrate.graph.step_graph import STEP, load_step
-from dit4sr.calibrate.graph.switching import announce_late_steps, level_between
 from dit4sr.calibrate.graph.weights_only import store_weights, weights_only_changes
 from dit4sr.calibrate.observe.statistics import Statistics
 from dit4sr.calibrate.scales.derivation import derive_qparams
@@ -50,7 +50,7 @@ class TrialBundles:
     def derive(
         cls, bundle: Bundle, statistics: Statistics, config: CalibrationConfig, settings: Settings
     ) -> TrialBundles:
-        """The bundles that the statistics and the configuration's recipe lead to."""
+        """The trial bundles that follow from what was observed and the configuration's recipe."""
         matmuls = find_matmuls(load_step(bundle, attention=config.attention))
         qparams = derive_qparams(matmuls, statistics, config.recipe)
         late_below = None
@@ -60,21 +60,21 @@ class TrialBundles:
 
     @contextmanager
     def only(self, names: Set[str]) -> Iterator[Bundle]:
-        """These MatMuls quantised, nothing else touched: what each of them costs the picture."""
+        """A bundle with these MatMuls quantised and nothing else touched: it shows what they cost."""
         with scratch_folder(self._beside) as folder:
             changes = {STEP: GraphChange(self._step(names), "fp16"), **self._prepare(names)}
             yield rewrite_bundle(self.bundle, folder, changes)
 
     @contextmanager
     def complete(self, kept: Set[str]) -> Iterator[Bundle]:
-        """What would be shipped with these MatMuls kept in half precision."""
+        """The bundle that would be shipped with these MatMuls kept in half precision."""
         with scratch_folder(self._beside) as folder:
             yield self.write(folder, kept)
 
     def write(
         self, folder: Path, kept: Set[str], *, provenance: Provenance | None = None, share: bool = True
     ) -> Bundle:
-        """Fill an empty folder with the complete bundle."""
+        """Fill an empty folder with the bundle that keeps these MatMuls in half precision."""
         quantised = self.qparams.keys() - kept
         step = self._step(quantised)
         # What is kept in half precision is not stored in halves either: its MatMuls see rounded weights.
@@ -97,7 +97,7 @@ class TrialBundles:
         return model
 
     def _prepare(self, names: Set[str]) -> dict[str, GraphChange]:
-        """`prepare`, if it has to say which steps are late."""
+        """The change to `prepare`, if it has to say which steps are late."""
         if not any(self.qparams[name].late_scale is not None for name in names):
             return {}
         assert self._late_below is not None

@@ -19,7 +19,7 @@ BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 
 def as_markdown(study: Study) -> str:
-    """The table, and what it was made on."""
+    """The table of a study, and what it was made on."""
     photos = ", ".join(case.name for case in study.cases)
     lines = [
         f"{study.bundle}, {study.steps} steps, evaluated on {photos} (one tile each), ONNX Runtime on a CPU.",
@@ -51,7 +51,7 @@ def as_markdown(study: Study) -> str:
 
 
 def _timesteps(study: Study) -> list[str]:
-    """What scales of early steps do to late ones, and whether two sets win."""
+    """Sentences on what scales of early steps do to late ones, and what two sets gain."""
     verdicts = {row.name: row.verdict for row in study.rows}
     lines = []
     for format_ in ("FP8", "INT8"):
@@ -92,7 +92,7 @@ def side_by_side(study: Study, names: Sequence[str]) -> Picture:
 
 
 def put_between_marks(page: Path, text: str) -> None:
-    """Replace what stands between the marks of a page."""
+    """Replace what stands between the marks of a page by a text."""
     content = page.read_text(encoding="utf-8")
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -102,5 +102,5 @@ def put_between_marks(page: Path, text: str) -> None:
 
 
 def save_picture(picture: Picture, file: Path) -> None:
-    """Write a PNG."""
+    """Write a picture to a PNG file."""
     Image.fromarray(picture).save(file, optimize=True)

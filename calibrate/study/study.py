@@ -1,4 +1,4 @@
-"""Every way of choosing scales, judged on the same photos; one observation serves all of them."""
+"""Every way of choosing scales, evaluated on the same photos; one observation serves all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_SENSITIVE = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One way, and what it did."""
+    """One way of choosing scales, and what it did to the pictures."""
 
     name: str
     verdict: Verdict
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """All ways, on the photos they were judged by."""
+    """All ways of choosing scales, on the photos that they were evaluated on."""
 
     bundle: str
     steps: int
@@ -53,7 +53,7 @@ class Study:
     cost: float
     """Seconds of sampling while it is observed, over seconds of sampling."""
     seconds: float
-    """Processor time of the study."""
+    """Seconds of processor time that the study took."""
 
 
 def run_study(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Study:

@@ -14,7 +14,7 @@ from dit4sr.bench.graph.layers import GROUPS, Node
 from dit4sr.bench.graph.roofline import roofline
 from dit4sr.bench.measure.limits import CACHES, COMPUTE, Limits
 from dit4sr.bench.record import OURS, GroupRow, Series
-from dit4sr.bench.report.explain import explain
+from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.terminal import terminal_report
 from dit4sr.bench.workload import Workload
 from dit4sr.runtime.bundle import Bundle

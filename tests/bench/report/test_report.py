@@ -14,7 +14,7 @@ import pytest
 from support.records import record
 
 from dit4sr.bench.record import read_record
-from dit4sr.bench.report.explain import explain
+from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.html import html_report
 from dit4sr.bench.report.markdown import markdown_report
 from dit4sr.bench.report.plots import plots
