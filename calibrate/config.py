@@ -60,7 +60,7 @@ class Recipe:
         smooth: bool | None = None,
         switch_at: int | None = None,
     ) -> Recipe:
-        """The recipe that suits a precision: whole numbers have no exponent, so want smoothing and channels."""
+        """The recipe that suits a precision: without exponents, numbers want smoothing and channels."""
         if precision not in PRECISIONS or form not in FORMS:
             raise BadInputError(f"{precision} for {form}", expected=f"{PRECISIONS} for {FORMS}")
         if switch_at is not None and form != "onnxruntime":

@@ -20,12 +20,12 @@ class Gates:
 
     def check(self, rows: Sequence[AccuracyRow]) -> None:
         """Refuse the first picture that falls short; without an FP32 result, hold the truth's figures."""
-        judged = [row for row in rows if row.against != TRUTH] or list(rows)
-        if not judged and self != Gates():
+        deciding = [row for row in rows if row.against != TRUTH] or list(rows)
+        if not deciding and self != Gates():
             raise AccuracyError(
                 "nothing to compare the pictures with", fix="give a --reference, or a --truth"
             )
-        for row in judged:
+        for row in deciding:
             self._check_row(row)
 
     def _check_row(self, row: AccuracyRow) -> None:

@@ -1,6 +1,6 @@
 """What a graph multiplies and moves, counted from the graph itself.
 
-Shapes come from the graph, their symbolic axes from a workload. Products are counted, twice each as
+Shapes come from the graph, their symbolic axes from a workload. Multiply-accumulates are counted, each as two
 floating-point operations; sums and functions are not, which is the convention of the published counts. Bytes
 are what must cross the memory bus if every operator reads its inputs once and writes its outputs once; views
 move nothing.

@@ -18,7 +18,7 @@ def step_costs(subject: Subject, notes: list[str]) -> dict[str, Cost]:
         graph = read_graph(subject.bundle.component_file("step"))
         return graph_cost(graph, subject.workload().sizes)
     except Dit4srError as error:
-        notes.append(f"products and roofline not counted: {error}")
+        notes.append(f"costs and roofline not counted: {error}")
     return {}
 
 

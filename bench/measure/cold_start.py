@@ -16,7 +16,7 @@ from dit4sr.bench.subject import Subject
 from dit4sr.runtime.errors import IncompatibleError
 from dit4sr.runtime.image.photo import Picture
 
-LOOK = 0.005
+PERIOD = 0.005
 """Seconds between two looks at a child, and so the error of its time."""
 
 
@@ -89,7 +89,7 @@ def timed_child(arguments: Sequence[str]) -> Child:
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=said)
         while process.poll() is None:
             peak = max(peak, _high_water(process.pid))
-            time.sleep(LOOK)
+            time.sleep(PERIOD)
         seconds = time.perf_counter() - start
         if process.returncode != 0:
             said.seek(0)

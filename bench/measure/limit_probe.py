@@ -23,7 +23,7 @@ CACHED = 1 << 18
 SIDES, DEVICE_SIDE, DEVICE_COPIED = (384, 1024), 8192, 1 << 30
 """Sides of a MatMul short enough for a busy machine and of one large enough for many cores, and of a
 device's; bytes of the array that a device copies."""
-LOOK, REPEATS = 0.1, 5
+LEAST_SECONDS, LEAST_CALLS = 0.1, 5
 """Seconds, and calls, that one measurement takes at least."""
 Contenders = dict[str, list[tuple[float, Callable[[], Any]]]]
 """For each limit, the ways to reach it: what one call achieves, and the call."""
@@ -98,7 +98,7 @@ def _fastest(call: Callable[[], Any]) -> float:
     """Seconds of the fastest of many calls."""
     call()
     seconds: list[float] = []
-    while len(seconds) < REPEATS or sum(seconds) < LOOK:
+    while len(seconds) < LEAST_CALLS or sum(seconds) < LEAST_SECONDS:
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)

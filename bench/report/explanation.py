@@ -80,7 +80,7 @@ def _machine(record: Record) -> list[str]:
     sentences = [
         f"The limits were measured here: {environment.copy_bandwidth / 1e9:.1f} GB/s in a copy, "
         f"{environment.cached_bandwidth / 1e9:.1f} GB/s in one that stays in the caches, "
-        f"{format_rate(environment.matmul_rate)} in a product ({environment.rate_precision})."
+        f"{format_rate(environment.matmul_rate)} in a MatMul ({environment.rate_precision})."
     ]
     if environment.is_busy:
         sentences.append(

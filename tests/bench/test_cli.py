@@ -22,7 +22,7 @@ QUICK = ["--steps", "2", "-w", "1", "-r", "3", "--min-time", "0", "--max-time", 
 @pytest.fixture(autouse=True)
 def quick_limits(monkeypatch):
     """What the machine can do at best is not what these tests are about."""
-    monkeypatch.setattr(limit_probe, "LOOK", 0.001)
+    monkeypatch.setattr(limit_probe, "LEAST_SECONDS", 0.001)
     monkeypatch.setattr(limit_probe, "SIDES", (64,))
     monkeypatch.setattr(limit_probe, "COPIED", 2 * limit_probe.SLICE)
 

@@ -41,7 +41,7 @@ def config(half_bundle, photos, observed, tmp_path):
 
 @pytest.fixture
 def whole(config, photos):
-    """Observing all photos and judging by all, so that the session's observation serves."""
+    """Observing all photos and evaluating on all, so that the session's observation serves."""
     return replace(config, held_out=photos)
 
 
@@ -167,9 +167,9 @@ def test_photos_to_evaluate_on_are_others_wherever_there_are_others(half_bundle,
     cases = folder_cases(photos, half_bundle.card) * 3
     cases = [replace(case, name=str(place)) for place, case in enumerate(cases)]
     for count, held_out in ((2, "1"), (3, "2"), (4, "3"), (6, "3")):
-        observed, judged = split(cases[:count])
-        assert "".join(case.name for case in judged) == held_out
-        assert len(observed) + len(judged) == count
+        photos, evaluated = split(cases[:count])
+        assert "".join(case.name for case in evaluated) == held_out
+        assert len(photos) + len(evaluated) == count
     assert split(cases[:1]) == (cases[:1], cases[:1])
 
 

@@ -42,7 +42,7 @@ def subject(folder, fixed=None, given=None, seed=0) -> Subject:
     )
 
 
-def test_engines_of_one_size_are_judged_by_the_middle_of_larger_pictures(tmp_path):
+def test_engines_of_one_size_are_compared_in_the_middle_of_larger_pictures(tmp_path):
     notes: list[str] = []
     pictures = [picture(SIDE), picture(2 * SIDE), picture(SIDE // 2)]
     with subject(tmp_path, {"h": TILE, "w": TILE, "H": PIXELS, "W": PIXELS}) as fixed:
@@ -55,7 +55,7 @@ def test_engines_of_one_size_are_judged_by_the_middle_of_larger_pictures(tmp_pat
     assert any(f"drawn-{SIDE // 2} against its truth: smaller" in note for note in notes)
 
 
-def test_engines_of_any_size_are_judged_by_whole_pictures(tmp_path):
+def test_engines_of_any_size_are_compared_in_whole_pictures(tmp_path):
     notes: list[str] = []
     large = picture(2 * SIDE)
     with subject(tmp_path) as dynamic:

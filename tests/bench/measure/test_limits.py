@@ -22,7 +22,7 @@ def test_the_best_measurement_stands(monkeypatch):
 
 
 def test_the_host_is_measured(monkeypatch):
-    monkeypatch.setattr(limit_probe, "LOOK", 0.01)
+    monkeypatch.setattr(limit_probe, "LEAST_SECONDS", 0.01)
     monkeypatch.setattr(limit_probe, "SIDES", (64,))
     found = host_probe(threads=1).limits
     assert found.matmul_rate > 1e8

@@ -61,7 +61,7 @@ def test_nothing_stands_between_the_pairs_and_their_matmuls(half_bundle, statist
     assert all(value.dtype.numpy() == np.float16 for value in embedders)
 
 
-def test_the_graph_computes_what_the_treatment_says(half_bundle, statistics, recipe, tmp_path):
+def test_the_graph_computes_what_the_parameters_say(half_bundle, statistics, recipe, tmp_path):
     """A MatMul in ONNX Runtime, and the same in NumPy with activation and weight rounded."""
     qparams = qparams_of(half_bundle, statistics, recipe)
     name, params = MATMULS[-1], qparams[MATMULS[-1]]

@@ -1,4 +1,4 @@
-"""The search, over pictures that are made up: what it keeps, and what it looks at to know."""
+"""The search, over pictures that are made up: what it keeps, and what it evaluates to know."""
 
 from __future__ import annotations
 
