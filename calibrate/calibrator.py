@@ -19,7 +19,7 @@ from dit4sr.calibrate.observe.photos import Case
 from dit4sr.calibrate.report import Decision, Report, bundle_bytes
 from dit4sr.calibrate.scales.formats import Format
 from dit4sr.calibrate.search.evaluator import Evaluator, Verdict
-from dit4sr.calibrate.search.gate import Gate
+from dit4sr.calibrate.search.gate import LOOSEN, Gate
 from dit4sr.calibrate.search.selection import Selection, select_kept
 from dit4sr.calibrate.search.sensitivity import measure_sensitivity, most_sensitive_first
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
@@ -97,7 +97,7 @@ def store_weights_only(config: CalibrationConfig, format_: Format, show: ShowSta
         verdict = evaluator.evaluate(written)
         if not gate.passes(verdict):
             found = f"{verdict.psnr:.1f} dB between the pictures and {verdict.drop_text}"
-            raise gate.refusal(found, "use more bits, or ")
+            raise gate.refusal(found, fix=f"use more bits, or {LOOSEN}")
         report = Report(
             str(config.output),
             written.card.precision,

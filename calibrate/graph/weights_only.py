@@ -6,7 +6,6 @@ Each output channel has its scale; at four bits each block of 32 inputs of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -24,18 +23,9 @@ BLOCK = 32
 _HALVES = {ir.DataType.FLOAT16, ir.DataType.FLOAT}
 
 
-@dataclass(frozen=True)
-class StoredWeight:
-    """A weight that was stored in fewer bits."""
-
-    name: str
-    numbers: int
-    bits: int
-
-
-def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]:
+def store_weights(model: ir.Model, format_: Format = INT8) -> list[str]:
     """Store every large weight of a graph in fewer bits, and say which these are."""
-    found = []
+    names = []
     for weight, axis, operator in list(_weights(model.graph)):
         assert weight.const_value is not None
         assert weight.name is not None
@@ -43,12 +33,10 @@ def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]
         inner = {"MatMul": 0, "Gemm": 1 - axis}.get(operator)
         if format_ is INT4 and inner is not None and values.shape[inner] % BLOCK == 0:
             _store_blocks(model.graph, weight, values, inner)
-            bits = 4
         else:
             _store_channels(model.graph, weight, values, axis, INT8 if format_ is INT4 else format_)
-            bits = 8
-        found.append(StoredWeight(weight.name, values.size, bits))
-    return found
+        names.append(weight.name)
+    return names
 
 
 def weights_only_changes(

@@ -108,7 +108,8 @@ def _observed(
     """An Upscaler whose `step` gives away what its MatMuls read, and the observer that takes it."""
     model = load_step(bundle, attention=attention)
     activations = list(dict.fromkeys(matmul.activation for matmul in find_matmuls(model).values()))
-    model.graph.outputs.extend(value for value in activations if value not in set(model.graph.outputs))
+    given = set(model.graph.outputs)
+    model.graph.outputs.extend(value for value in activations if value not in given)
     observer = Observer(statistics, [str(value.name) for value in activations], show)
     with scratch_folder(beside) as scratch:
         opened = rewrite_bundle(bundle, scratch, {STEP: GraphChange(model, "fp16")})

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from dit4sr.calibrate.search.evaluator import Verdict
 from dit4sr.runtime.errors import AccuracyError
 
+LOOSEN = "loosen --max-psnr-drop or --min-psnr-rgb"
+"""What a user can do about every gate."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -22,10 +25,10 @@ class Gate:
         is_true_enough = verdict.drop is None or verdict.drop <= self.max_psnr_drop
         return verdict.psnr >= self.min_psnr_rgb and is_true_enough
 
-    def refusal(self, found: str, remedy: str = "") -> AccuracyError:
-        """The error for a verdict outside this gate; a remedy stands before that of loosening the gate."""
+    def refusal(self, found: str, fix: str = LOOSEN) -> AccuracyError:
+        """The error for pictures that this gate does not let through."""
         return AccuracyError(
             found,
             expected=f"{self.min_psnr_rgb:g} dB or more, and a drop of {self.max_psnr_drop:g} dB or less",
-            fix=f"{remedy}loosen --max-psnr-drop or --min-psnr-rgb",
+            fix=fix,
         )

@@ -17,7 +17,6 @@ from dit4sr.calibrate.graph.qdq import insert_qdq, quantised_matmuls
 from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.scales.derivation import derive_qparams
 from dit4sr.calibrate.scales.formats import FP8, INT8
-from dit4sr.calibrate.scales.smoothing import smoothing
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 
@@ -102,31 +101,6 @@ def as_halves(values: np.ndarray) -> np.ndarray:
 
 def relative(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found.astype(np.float32) - wanted) / np.linalg.norm(wanted))
-
-
-def test_smoothing_alone_changes_nothing(half_bundle, statistics):
-    """Powers of two pass through halves unharmed: x W = (x / s)(s W), bit for bit."""
-    matmul = find_matmuls(load_graph(half_bundle, STEP))[MATMULS[0]]
-    weight = matmul.weight.const_value.numpy()
-    channels = statistics.tensors[matmul.activation.name].channels
-    divisors = smoothing(channels, [weight])
-    assert set(np.log2(divisors) % 1) == {0.0}
-    assert divisors.max() > divisors.min()
-    x = np.random.default_rng(0).normal(size=(50, len(weight))).astype(np.float16)
-    smooth = (x / divisors.astype(np.float16)).astype(np.float64) @ (
-        (weight * divisors[:, None]).astype(np.float64)
-    )
-    assert np.array_equal(smooth, x.astype(np.float64) @ weight.astype(np.float64))
-
-
-def test_smoothing_brings_channels_together():
-    noise = np.random.default_rng(0)
-    activation = np.exp2(noise.uniform(-6, 6, 64)).astype(np.float32)
-    weight = noise.normal(size=(64, 32)).astype(np.float16)
-    divisors = smoothing(activation, [weight])
-    spread = [np.ptp(np.log2(values)) for values in (activation, activation / divisors)]
-    assert spread[1] < 0.7 * spread[0]
-    assert np.isfinite(smoothing(np.zeros(64, np.float32), [weight])).all()
 
 
 @pytest.fixture
