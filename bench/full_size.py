@@ -27,7 +27,7 @@ SEED, TILE, TEXT = 0, 64, 333
 
 
 def export_record(output: Path) -> dict[str, Any]:
-    """Export in a process of its own, and say what it took."""
+    """Export the full-size system in a process of its own, and say what that took."""
     arguments = ["--random-weights", str(SEED), "--precision", "fp16", "--no-verify", "-o", str(output)]
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-m", "dit4sr.export.cli", *arguments], check=True)
@@ -43,7 +43,7 @@ def export_record(output: Path) -> dict[str, Any]:
 
 
 def step_record(bundle: Bundle) -> dict[str, Any]:
-    """One step through ONNX Runtime, against torch in FP32 and, for the yardstick, in plain FP16."""
+    """Run one step in ONNX Runtime, and compare it with torch in FP32 and, as a yardstick, in plain FP16."""
     # ruff: noqa: PLC0415  (the bench imports the exporter only for its baselines)
     import torch
 

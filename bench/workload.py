@@ -19,7 +19,7 @@ class Workload:
 
     height: int
     width: int
-    """Of the latent."""
+    """Height and width are those of the latent."""
     images: int
     branches: int
     text: int
@@ -36,12 +36,12 @@ class Workload:
 
     @property
     def rows(self) -> int:
-        """Rows of the network: branches times images."""
+        """How many rows the network computes: branches times images."""
         return self.branches * self.images
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Every symbolic axis by name."""
+        """The length of every symbolic axis, by name."""
         return axis_sizes(
             self.card,
             latent=(self.height, self.width),
@@ -57,7 +57,7 @@ class Workload:
         return {spec.name: 0.1 * noise.standard_normal(self.shape(spec), dtype=np.float32) for spec in specs}
 
     def shape(self, spec: TensorSpec) -> tuple[int, ...]:
-        """The shape of an input or output."""
+        """The shape that an input or output of a graph has for this workload."""
         sizes = self.sizes
         return tuple(axis_length(axis, sizes) for axis in spec.shape)
 

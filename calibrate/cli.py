@@ -74,7 +74,7 @@ def command(*, bundle: Path | None, weights_only: str | None, as_json: bool, **o
     Without BUNDLE, the built-in dit4sr-tiny is calibrated on its sample photographs.
     """
     _require("onnx", "onnx_ir")
-    from dit4sr.calibrate.calibrator import calibrate, make_smaller
+    from dit4sr.calibrate.calibrator import calibrate, store_weights_only
     from dit4sr.calibrate.scales.formats import FORMATS
     from dit4sr.runtime.bundled import tiny_bundle
 
@@ -82,7 +82,7 @@ def command(*, bundle: Path | None, weights_only: str | None, as_json: bool, **o
     line = _Line()
     try:
         if weights_only:
-            report = make_smaller(config, FORMATS[weights_only], line.show)
+            report = store_weights_only(config, FORMATS[weights_only], line.show)
         else:
             report = calibrate(config, line.show)
     finally:
@@ -113,7 +113,7 @@ def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationCo
         attention=options["attention"],
         sensitivity=options["sensitivity"],
         max_psnr_drop=options["max_psnr_drop"],
-        min_psnr=options["min_psnr"],
+        min_psnr_rgb=options["min_psnr"],
         replace=options["force"],
         threads=options["threads"],
         command=shlex.join(["dit4sr-calibrate", *sys.argv[1:]]),

@@ -102,7 +102,7 @@ class Upscaler:
         self,
         bundle: Bundle | Path | str,
         *,
-        backend: str | Backend = AUTO,
+        backend: str | Choice | Backend = AUTO,
         device: str = AUTO,
         threads: int = 0,
         keep_components: bool = True,
@@ -112,18 +112,18 @@ class Upscaler:
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
-        ``backend`` is a name, or a backend that is open already. ``threads`` are those of one operator on a
-        CPU, one a core by default; as many callers as cores restore more with one each.
-        ``keep_components=False`` drops each when it is done, which fits the largest instead of all into
-        memory. ``frugal`` leaves quantised weights in the bits they are stored in, where the backend can;
-        steps are slower. ``cache`` is the folder for prompt embeddings, by default in the user's cache.
+        ``backend`` is a choice that was made, a backend that is open already, or a name to choose by; only
+        with a name do ``device``, ``threads`` and ``frugal`` matter, for they say how it is opened.
+        ``threads`` are those of one operator on a CPU, one a core by default; as many callers as cores
+        restore more with one each. ``frugal`` leaves quantised weights in the bits they are stored in, where
+        the backend can; steps are slower. ``keep_components=False`` drops each component when it is done,
+        which fits the largest instead of all into memory. ``cache`` is the folder for prompt embeddings, by
+        default in the user's cache.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        choice = (
-            choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
-            if isinstance(backend, str)
-            else Choice(backend)
-        )
+        if isinstance(backend, str):
+            backend = choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
+        choice = backend if isinstance(backend, Choice) else Choice(backend)
         self._backend = choice.backend
         self.reasons = tuple(choice.reasons())
         """Why better backends were passed over."""

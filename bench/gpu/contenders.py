@@ -37,7 +37,7 @@ ROWS, STEPS = 2, 40
 
 @dataclass(frozen=True)
 class Workload:
-    """The network and the picture."""
+    """The network and the picture that all contenders compute."""
 
     config: Config
     latent: tuple[int, int]
@@ -70,7 +70,7 @@ class Workload:
         )
 
     def noise(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Inputs are FP32 at the engine's border, and half where a whole model was cast to half."""
+        """Random inputs: FP32 at the engine's border, and half where a whole model was cast to half."""
         return torch.randn(shape, device=self.device).to(dtype or self.dtype)
 
     def inputs(self, source: ComponentSource, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -108,7 +108,7 @@ class Workload:
 
 
 def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
-    """Weights that keep activations in range, by name."""
+    """Random weights by name that keep activations in range."""
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
 
     def weight(name: str) -> Tensor:
@@ -121,7 +121,7 @@ def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
 
 
 def filled(module: nn.Module, work: Workload) -> nn.Module:
-    """A module from meta tensors to random ones."""
+    """A module brought from meta tensors to random ones."""
     with work.device:  # made where they are used: gigabytes need not cross the bus
         weight = random_weights(module)
         tensors = {name: weight(name).to(work.dtype) for name in module.state_dict()}
@@ -130,17 +130,17 @@ def filled(module: nn.Module, work: Workload) -> nn.Module:
 
 
 def released(work: Workload, mode: str | None) -> Call:
-    """A step of the published network, AdaLN and all, eager or compiled."""
+    """The call of a step of the published network, AdaLN and all, eager or compiled."""
     return in_torch(work.plain, work, mode)
 
 
 def simplified(work: Workload, mode: str | None) -> Call:
-    """Our step with our operators, eager or compiled."""
+    """The call of our step with our operators, eager or compiled."""
     return in_torch(work.components["step"], work, mode)
 
 
 def in_torch(source: ComponentSource, work: Workload, mode: str | None) -> Call:
-    """A component with random weights as torch runs it."""
+    """The call of a component with random weights as torch runs it."""
     model: Callable[..., Any] = filled(source.module, work)
     if mode is not None:
         model = torch.compile(model, mode=mode, fullgraph=True, dynamic=False)
@@ -149,7 +149,7 @@ def in_torch(source: ComponentSource, work: Workload, mode: str | None) -> Call:
 
 
 def engine(work: Workload, max_autotune: bool) -> Call:
-    """The package as the runtime runs it, its CUDA graph recorded and trusted."""
+    """The call of the package as the runtime runs it, its CUDA graph recorded and trusted."""
     step = work.components["step"]
     inputs = work.inputs(step, torch.float32)
     return packaged(step.module, inputs, work, max_autotune, rounded=step.rounded_modules)
@@ -163,7 +163,7 @@ def packaged(
     *,
     rounded: tuple[type[nn.Module], ...] = (),
 ) -> Call:
-    """A module from meta tensors, as a package under the runtime's own backend, warm."""
+    """The call of a module as a package under the runtime's own backend, warm."""
     with work.device:
         mixed = MixedModule(module, random_weights(module), work.dtype, work.device, rounded)
     with tempfile.TemporaryDirectory() as scratch:
@@ -178,7 +178,7 @@ def packaged(
 def opened(
     module: MixedModule, inputs: Sequence[Tensor], folder: Path, work: Workload, max_autotune: bool
 ) -> tuple[InductorContext, list[Tensor]]:
-    """With a manifest's records made up around the package; and room for its answers."""
+    """An engine over a package, with a manifest's records made up around it, and room for its answers."""
     package, weights = folder / "engine.pt2", folder / "engine.safetensors"
     write_weights(weights, compile_package(module, inputs, package, max_autotune=max_autotune))
     backend = Inductor(work.device.type)
@@ -192,12 +192,12 @@ def opened(
 
 
 def specs(name: str, tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
-    """Numbered, FP32."""
+    """Tensors as numbered FP32 inputs or outputs of a manifest."""
     return tuple(TensorSpec(f"{name}{i}", "float32", tuple(each.shape)) for i, each in enumerate(tensors))
 
 
 def vae(work: Workload) -> Call:
-    """Picture to latent and back, eager, in the layout that convolutions like best."""
+    """The call of picture to latent and back, eager, in the layout that convolutions like best."""
     layout = torch.channels_last
     halves = [
         (in_layout(filled(module, work), layout), given.to(work.dtype, memory_format=layout))
@@ -207,13 +207,13 @@ def vae(work: Workload) -> Call:
 
 
 def vae_engine(work: Workload) -> Call:
-    """Picture to latent and back, packages of fixed size."""
+    """The call of picture to latent and back, by packages of fixed size."""
     calls = [packaged(module, [given], work) for module, given in work.halves()]
     return lambda: [call() for call in calls]
 
 
 def prepare(work: Workload) -> Call:
-    """What is done once per picture and prompt, eager: all steps' modulations."""
+    """The call of what is done once per picture and prompt, eager: all steps' modulations."""
     return in_torch(work.components["prepare"], work, None)
 
 
@@ -224,9 +224,9 @@ class Contender:
     name: str
     build: Callable[[Workload], Call]
     limit: float
-    """Seconds, of the process and all in it."""
+    """Seconds that the process and all in it may take."""
     once: tuple[str, ...] | None = None
-    """What runs once per picture besides; none if this is such a thing itself."""
+    """Contenders that run once per picture besides; ``None`` if this is such a one itself."""
     is_released: bool = False
 
 
@@ -274,4 +274,4 @@ CONTENDERS: Mapping[str, Contender] = {
         ("prepare", "vae-engine"),
     ),
 }
-"""Most telling first, for when the time runs out."""
+"""The contenders by name, the most telling first, for when the time runs out."""

@@ -43,7 +43,7 @@ WARM_UP = 3
 
 
 def workload(size: str, device: str, dtype: str) -> Workload:
-    """What is computed."""
+    """The workload of a size, on a device and in a type."""
     place, kind = torch.device(device), getattr(torch, dtype)
     published = architectures.named(architectures.DEFAULT).published({})
     if size == "full":
@@ -77,7 +77,7 @@ def measured(name: str, work: Workload) -> dict[str, Any]:
 
 
 def timed(call: Any, device: str) -> list[float]:
-    """Seconds of each of several calls, as they follow one another in a loop of steps."""
+    """Seconds of each of several calls that follow one another, as in a loop of steps."""
     if device == "cpu":
         seconds = []
         for _ in range(REPEATS[device]):
@@ -95,7 +95,7 @@ def timed(call: Any, device: str) -> list[float]:
 
 
 def in_own_process(name: str, arguments: list[str], limit: float) -> dict[str, Any]:
-    """A contender's record, or why there is none."""
+    """Measure a contender in a process of its own: its record, or why there is none."""
     command = [sys.executable, "-m", "dit4sr.bench.gpu.full_size_step", "--only", name, *arguments]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
@@ -108,7 +108,7 @@ def in_own_process(name: str, arguments: list[str], limit: float) -> dict[str, A
 
 
 def failure(name: str, why: str) -> dict[str, Any]:
-    """What stands in a contender's row where there are no numbers."""
+    """The words in a contender's row where there are no numbers."""
     return {"name": name, "contender": CONTENDERS[name].name, "failure": why}
 
 
@@ -128,7 +128,7 @@ def with_shares(rows: list[dict[str, Any]], machine: Machine) -> list[dict[str, 
 
 
 def table(rows: list[dict[str, Any]], machine: Machine) -> str:
-    """For people."""
+    """The records as a table for people."""
     lines = [
         f"{machine.name}, {machine.dtype}: matmul {machine.matmul_rate / 1e12:.4g} TFLOP/s, "
         f"copy {machine.copy_bandwidth / 1e12:.3g} TB/s, both measured",

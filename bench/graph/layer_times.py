@@ -35,7 +35,7 @@ def layer_seconds(
     threads: int = 0,
     runs: int = RUNS,
 ) -> dict[str, float]:
-    """Median seconds of each group in one run."""
+    """Median seconds that each group of layers takes in a run of a graph."""
     import onnxruntime  # noqa: PLC0415  (a third of a second)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def _nodes(optimised: Path) -> list[Node]:
 
 
 def seconds_of_nodes(events: list[dict[str, Any]], nodes: Sequence[Node]) -> NDArray[np.float64]:
-    """A row for each run, a column for each node."""
+    """Seconds from a profile: a row for each run, a column for each node."""
     timed = [event for event in events if event.get("cat") == "Node" and "_kernel_time" in event["name"]]
     runs = len(timed) // max(len(nodes), 1)
     if [event["args"]["op_name"] for event in timed] != [node.operator for node in nodes] * runs:
@@ -77,7 +77,7 @@ def seconds_of_nodes(events: list[dict[str, Any]], nodes: Sequence[Node]) -> NDA
 
 
 def _medians(seconds: NDArray[np.float64], groups: Sequence[str]) -> dict[str, float]:
-    """Sums over the nodes of a group for each run, and the median over runs."""
+    """Seconds of each group: summed over its nodes in each run, and the median over runs."""
     sums: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(seconds)))
     for column, group in zip(seconds.T, groups, strict=True):
         sums[group] += column

@@ -15,17 +15,17 @@ from dit4sr.runtime.errors import Dit4srError
 
 
 def step_costs(subject: Subject, notes: list[str]) -> dict[str, Cost]:
-    """What a step costs by group, if the graph can be read here."""
+    """What a step costs by group of layers; nothing, and a note, if the graph cannot be read here."""
     try:
         graph = read_graph(subject.bundle.component_file("step"))
         return graph_cost(graph, subject.workload().sizes, _layers(subject))
     except Dit4srError as error:
-        notes.append(f"products and roofline not counted: {error}")
+        notes.append(f"costs and roofline not counted: {error}")
     return {}
 
 
 def step_seconds(subject: Subject, notes: list[str]) -> dict[str, float]:
-    """What a step takes by group, where the runtime tells."""
+    """Seconds that a step takes by group of layers; nothing, and a note, where the runtime does not tell."""
     step = subject.bundle.components["step"]
     if (subject.backend.name, subject.backend.device) != ("onnxruntime", "cpu"):
         notes.append(f"times by group of layers: not measured on {subject.upscaler.backend}")
@@ -43,7 +43,7 @@ def step_seconds(subject: Subject, notes: list[str]) -> dict[str, float]:
 
 
 def roofline(costs: Mapping[str, Cost], limits: Limits, seconds: Mapping[str, float]) -> tuple[GroupRow, ...]:
-    """A row for each group, the dearest first: by time where it was measured, by its roof where not."""
+    """A row for each group of layers, the dearest first: by time where it was measured, else by its roof."""
     fitting = limits.for_weights(total(costs).weight_bytes)
     rows = [
         GroupRow(

@@ -15,6 +15,8 @@ from support.photos import make_photo
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.backends.choice import choose
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.sampling.noise import Rng
@@ -257,3 +259,18 @@ def test_a_bundle_fixed_to_as_many_steps_as_rows_tells_them_apart(tmp_path, upsc
     expected = upscaler.upscale(photo, settings=settings).picture.astype(int)
     with Upscaler(bundle, use_cache=False) as fixed:
         assert np.abs(fixed.upscale(photo, settings=settings).picture - expected).max() <= 1
+
+
+def test_a_backend_is_given_by_name_as_a_choice_or_open(toy_bundle, photo):
+    """A choice keeps its reasons; nothing is opened that is open already."""
+    bundle = Bundle.open(toy_bundle)
+    choice = choose(bundle, threads=1)
+    made = []
+    for given in ("onnxruntime", choice, choice.backend):
+        with Upscaler(bundle, backend=given, threads=1, use_cache=False) as upscaler:
+            made.append((upscaler.upscale(photo).picture, upscaler.reasons, upscaler._backend))
+    assert [reasons for _, reasons, _ in made] == [(), tuple(choice.reasons()), ()]
+    assert len(choice.reasons()) == 2
+    assert [backend is choice.backend for *_, backend in made] == [False, True, True]
+    for picture, *_ in made:
+        np.testing.assert_array_equal(picture, made[0][0])

@@ -31,7 +31,7 @@ CHANNELS, FACTOR, PATCH, TILE, WIDTH = 4, 4, 2, 8, 32
 TEXT, TEXT_CHANNELS, POOLED, BLOCKS = 5, 12, 6, 2
 HIDDEN, PATCHED = 2 * WIDTH, CHANNELS * PATCH**2
 PER_BLOCK = ("attn.qkv", "attn.out", "expand", "contract")
-PRODUCTS = [f"blocks.{block}.{name}" for block in range(BLOCKS) for name in PER_BLOCK]
+MATMULS = [f"blocks.{block}.{name}" for block in range(BLOCKS) for name in PER_BLOCK]
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 CARD = ModelCard(

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dit4sr.bench.measure.cold import timed_child
+from dit4sr.bench.measure.cold_start import timed_child
 from dit4sr.runtime.errors import IncompatibleError
 
 

@@ -9,7 +9,7 @@ from support.records import SCOPES, environment, record
 
 from dit4sr.bench.cli import command
 from dit4sr.bench.record import OURS, Series
-from dit4sr.bench.report.compare import Verdict, compare, format_changes
+from dit4sr.bench.report.regressions import Verdict, compare, format_changes
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 LATE = "late"
-"""Output of `prepare`, input of `step`: 1 where the late set holds."""
+"""Name of the output of `prepare` and input of `step` that is 1 where the late set of scales holds."""
 
 
 def announce_late_steps(prepare: ir.Model, level: float) -> None:
@@ -35,7 +35,7 @@ def announce_late_steps(prepare: ir.Model, level: float) -> None:
 
 
 def late_flag(step: ir.Graph, rows: ir.Value) -> ir.Value:
-    """A truth value for the graph of a step: whether the late scales hold."""
+    """Give the graph of a step a truth value that says if the late scales hold."""
     assert rows.shape is not None
     given = ir.Value(name=LATE, shape=ir.Shape([rows.shape[0], 1]), type=ir.TensorType(ir.DataType.FLOAT))
     step.inputs.append(given)
@@ -48,7 +48,7 @@ def late_flag(step: ir.Graph, rows: ir.Value) -> ir.Value:
 
 
 def level_between(timesteps: np.ndarray[tuple[int], np.dtype[np.float32]], step: int) -> float:
-    """The time half-way between a step and the one before it."""
+    """The noise level half-way between a step and the one before it."""
     return float((timesteps[step - 1] + timesteps[step]) / 2)
 
 

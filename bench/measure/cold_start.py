@@ -16,13 +16,13 @@ from dit4sr.bench.subject import Subject
 from dit4sr.runtime.errors import IncompatibleError
 from dit4sr.runtime.image.photo import Picture
 
-LOOK = 0.005
+PERIOD = 0.005
 """Seconds between two looks at a child, and so the error of its time."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """One process that ran to its end."""
+    """What a process took that ran to its end."""
 
     seconds: float
     peak_bytes: int
@@ -33,10 +33,10 @@ class ColdStart:
     """A command line that restores one picture, as a user would type it."""
 
     arguments: Callable[[Path, Path], Sequence[str]]
-    """Given the photo's file and the output's."""
+    """Makes the arguments for Python, given the photo's file and the output's."""
 
     def run(self, picture: Picture, keep: Path | None = None) -> Child:
-        """Start it, wait for it, and measure; the picture it made can be kept."""
+        """Start the command on a picture, wait for it, and measure; the result can be kept as a file."""
         with tempfile.TemporaryDirectory() as folder:
             photo, output = Path(folder) / "photo.png", Path(folder) / "restored.png"
             Image.fromarray(picture).save(photo)
@@ -47,7 +47,7 @@ class ColdStart:
 
 
 def ours(subject: Subject, *, threads: int) -> ColdStart:
-    """``dit4sr-upscale`` on the subject's bundle at its settings."""
+    """The cold start of ``dit4sr-upscale`` on the subject's bundle at its settings."""
     known = subject.settings.resolved(subject.bundle.card)
     options = [
         *(
@@ -66,7 +66,7 @@ def ours(subject: Subject, *, threads: int) -> ColdStart:
 
 
 def released(subject: Subject, checkpoint: Path, *, threads: int) -> ColdStart:
-    """Torch and diffusers on a checkpoint of the same size."""
+    """The cold start of torch and diffusers on a checkpoint of the same size."""
     known = subject.settings.resolved(subject.bundle.card)
     options = ["--steps", str(known.steps), "--guidance", str(known.guidance), "--threads", str(threads)]
     files = [str(checkpoint), str(subject.bundle.path)]
@@ -83,13 +83,13 @@ def released(subject: Subject, checkpoint: Path, *, threads: int) -> ColdStart:
 
 
 def timed_child(arguments: Sequence[str]) -> Child:
-    """Run a command to its end; what it says is shown only if it fails."""
+    """Run a command to its end, timed; what it says is shown only if it fails."""
     start, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=said)
         while process.poll() is None:
             peak = max(peak, _high_water(process.pid))
-            time.sleep(LOOK)
+            time.sleep(PERIOD)
         seconds = time.perf_counter() - start
         if process.returncode != 0:
             said.seek(0)

@@ -21,7 +21,7 @@ SAME_WORK = ("precision", "latent", "picture", "steps", "guidance", "rows", "tex
 
 
 class Verdict(Enum):
-    """What may be said of a scope."""
+    """What may be said of how a scope changed."""
 
     SLOWER = "slower"
     FASTER = "faster"
@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One scope before and after."""
+    """How one scope changed between two records."""
 
     scope: str
     before: float
@@ -43,7 +43,7 @@ class Change:
 def compare(
     before: Record, after: Record, *, tolerance: float = TOLERANCE, across_machines: bool = False
 ) -> list[Change]:
-    """Every scope that both records timed.
+    """Compare every scope that both records timed.
 
     A scope is slower if the rank test says so at a level shared among all scopes, and if the estimate is more
     than the tolerance. Where there are too few runs for that level, nothing is said. Across machines, times
@@ -66,7 +66,7 @@ def compare(
 
 
 def format_changes(changes: list[Change]) -> str:
-    """The comparison as a table."""
+    """The changes as a table."""
     rows = [
         (c.scope, format_seconds(c.before), format_seconds(c.after), format_ratio(c.ratio), c.verdict.value)
         for c in changes
@@ -75,7 +75,7 @@ def format_changes(changes: list[Change]) -> str:
 
 
 def refuse_regressions(changes: list[Change]) -> None:
-    """Fail if anything became slower."""
+    """Raise an error if anything became slower."""
     slower = [change for change in changes if change.verdict is Verdict.SLOWER]
     if slower:
         worst = max(slower, key=lambda change: change.ratio.value)

@@ -1,25 +1,13 @@
-"""A record for a terminal and as Markdown."""
+"""A record as Markdown."""
 
 from __future__ import annotations
 
 from dit4sr.bench.record import Record
 from dit4sr.bench.report.sections import Row, Section, headline, sections
-from dit4sr.runtime.console.table import format_table
-
-
-def terminal_report(record: Record, *, with_explanation: bool = False) -> str:
-    """Aligned tables."""
-    lines = headline(record)
-    for section in sections(record, with_explanation=with_explanation):
-        lines += ["", section.title.upper()]
-        if section.rows:
-            lines.append(format_table(section.header, section.rows))
-        lines += section.sentences
-    return "\n".join(lines)
 
 
 def markdown_report(record: Record) -> str:
-    """The same for a pull request or a wiki."""
+    """The record for a pull request or a wiki."""
     lines = ["# dit4sr-bench", "", *(f"{line}  " for line in headline(record))]
     for section in sections(record):
         lines += ["", f"## {section.title}", *markdown_section(section)]
@@ -28,13 +16,13 @@ def markdown_report(record: Record) -> str:
 
 
 def markdown_section(section: Section) -> list[str]:
-    """A section's table and sentences."""
+    """A section's table and sentences as lines of Markdown."""
     lines = markdown_table(section.header, section.rows) if section.rows else []
     return [*lines, *(f"- {sentence}" for sentence in section.sentences)]
 
 
 def markdown_table(header: Row, rows: tuple[Row, ...]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """A table as lines of Markdown: the first column aligned to the left, the others to the right."""
     rule = ["---", *("---:" for _ in header[1:])]
     return ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in (header, rule, *rows)]
 

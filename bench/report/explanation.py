@@ -1,4 +1,4 @@
-"""What holds it back, in sentences."""
+"""What holds a bundle back, in sentences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOUNDS = {
 
 
 def explain(record: Record) -> list[str]:
-    """Where the time of a picture goes, and which group of layers loses the most of it."""
+    """Sentences on where the time of a picture goes, and which group of layers loses the most of it."""
     return [*_picture(record), *_step(record), *_machine(record)]
 
 
@@ -58,7 +58,7 @@ def _step(record: Record) -> list[str]:
 
 
 def _groups(timed: list[GroupRow]) -> list[str]:
-    """Which group is the dearest, and which the furthest from its limit."""
+    """Sentences on the dearest group of layers and the one furthest from its limit."""
     if not timed:
         return []
     spent = sum(row.seconds or 0 for row in timed)
@@ -80,7 +80,7 @@ def _machine(record: Record) -> list[str]:
     sentences = [
         f"The limits were measured here: {environment.copy_bandwidth / 1e9:.1f} GB/s in a copy, "
         f"{environment.cached_bandwidth / 1e9:.1f} GB/s in one that stays in the caches, "
-        f"{format_rate(environment.matmul_rate)} in a product ({environment.rate_precision})."
+        f"{format_rate(environment.matmul_rate)} in a MatMul ({environment.rate_precision})."
     ]
     if environment.is_busy:
         sentences.append(
@@ -91,5 +91,5 @@ def _machine(record: Record) -> list[str]:
 
 
 def _lost(row: GroupRow) -> float:
-    """Seconds between a group's time and its limit."""
+    """Seconds between what a group of layers takes and what it would at its limit."""
     return max((row.seconds or 0) - row.roof_seconds, 0)
