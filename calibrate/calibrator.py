@@ -10,9 +10,9 @@ from pathlib import Path
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.encoders import embedding_errors
 from dit4sr.calibrate.graph.bundle_rewriting import rewrite_bundle
-from dit4sr.calibrate.graph.matmuls import find_matmuls, weight_name
+from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import quantised_matmuls
-from dit4sr.calibrate.graph.step_graph import load_step
+from dit4sr.calibrate.graph.step_graph import layer_names, load_step
 from dit4sr.calibrate.graph.weights_only import weights_only_changes
 from dit4sr.calibrate.observe.observer import observe
 from dit4sr.calibrate.observe.photos import Case
@@ -62,7 +62,7 @@ def calibrate(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Rep
         ranked()
     gate = Gate(config.max_psnr_drop, config.min_psnr_rgb)
     selection = select_kept(evaluator, trials, ranked, gate, show)
-    matmuls = find_matmuls(load_step(bundle, attention=config.attention))
+    matmuls = find_matmuls(load_step(bundle, attention=config.attention), layer_names(bundle))
     decisions = tuple(
         Decision(name, matmul.weights, alone.get(name), name in selection.kept)
         for name, matmul in matmuls.items()
@@ -128,7 +128,7 @@ def _report(
 ) -> Report:
     (bundle, written), (photos, held_out) = bundles, cases
     wanted = {decision.name for decision in decisions if decision.weights and not decision.kept}
-    claimed = {weight_name(name) for name in quantised_matmuls(load_step(written))} & wanted
+    claimed = {layer_names(written).layer_of(name) for name in quantised_matmuls(load_step(written))} & wanted
     if missing := sorted(wanted - claimed):
         raise AssertionError(f"{missing[0]} is not between its Q/DQ pairs")
     is_same = {case.name for case in held_out} <= {case.name for case in photos}

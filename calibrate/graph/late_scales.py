@@ -34,10 +34,9 @@ def announce_late_steps(prepare: ir.Model, level: float) -> None:
     graph.outputs.append(answer)
 
 
-def late_flag(step: ir.Graph, rows: ir.Value) -> ir.Value:
+def late_flag(step: ir.Graph) -> ir.Value:
     """Give the graph of a step a truth value that says if the late scales hold."""
-    assert rows.shape is not None
-    given = ir.Value(name=LATE, shape=ir.Shape([rows.shape[0], 1]), type=ir.TensorType(ir.DataType.FLOAT))
+    given = ir.Value(name=LATE, shape=ir.Shape([_rows(step), 1]), type=ir.TensorType(ir.DataType.FLOAT))
     step.inputs.append(given)
     tape = ir.tape.Tape()
     highest = tape.op("ReduceMax", [given], {"keepdims": 0})
@@ -45,6 +44,15 @@ def late_flag(step: ir.Graph, rows: ir.Value) -> ir.Value:
     flag.name, flag.dtype, flag.shape = "is_late", ir.DataType.BOOL, ir.Shape([])
     step.insert_before(step[0], list(tape.nodes))
     return flag
+
+
+def _rows(step: ir.Graph) -> int | ir.SymbolicDim:
+    """The axis of what the network sees at once: a row for each branch of guidance and image."""
+    axes = {value.name: value.shape[0] for value in step.inputs if value.shape}
+    branches, images = axes["guidance"], axes["latent"]
+    if isinstance(branches, int) and isinstance(images, int):
+        return branches * images
+    return ir.SymbolicDim("rows")
 
 
 def level_between(timesteps: np.ndarray[tuple[int], np.dtype[np.float32]], step: int) -> float:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-STAYS_HIGH = re.compile(
-    r"(^|\.)(patch|output|proj_out|norm_out|context|context_embedder|modulation|steering|\w*embed\w*)(\.|$)"
-)
-"""Embedders, modulation, the first and the last projection: small, and the picture hangs on them."""
+from dit4sr.export.architectures.layer_names import LayerNames
 
 ATTENTION = "TRT_Attention"
 """The function that a fused attention consists of, once its body has been opened."""
@@ -42,9 +38,9 @@ class MatMul:
         return 0 if self.weight is None else int(self.weight.const_value.size)  # type: ignore[union-attr]
 
 
-def find_matmuls(model: ir.Model) -> dict[str, MatMul]:
-    """MatMuls of a graph that may be quantised, in the order in which they run."""
-    found = [*_weighted(model.graph), *_attentions(model.graph)]
+def find_matmuls(model: ir.Model, layers: LayerNames) -> dict[str, MatMul]:
+    """MatMuls of a graph that may be quantised, by their layers, in the order in which they run."""
+    found = [*_weighted(model.graph, layers), *_attentions(model.graph)]
     return {matmul.name: matmul for matmul in found}
 
 
@@ -59,20 +55,15 @@ def open_attentions(model: ir.Model) -> None:
         matmul.activation.dtype = ir.DataType.FLOAT16
 
 
-def weight_name(initialiser: str) -> str:
-    """The name of the layer that a weight belongs to; `Step` wraps the network as ``network``."""
-    return initialiser.removeprefix("network.").removesuffix(".weight")
-
-
-def _weighted(graph: ir.Graph) -> Iterator[MatMul]:
+def _weighted(graph: ir.Graph, layers: LayerNames) -> Iterator[MatMul]:
     for node in graph:
         weight = node.inputs[1] if node.op_type == "MatMul" and not node.domain else None
         if weight is None or not weight.is_initializer() or weight.dtype != ir.DataType.FLOAT16:
             continue
         assert weight.name is not None
-        name = weight_name(weight.name)
+        name = layers.layer_of(weight.name)
         # A weight that several MatMuls share cannot be scaled for one of them.
-        if len(weight.uses()) == 1 and not STAYS_HIGH.search(name):
+        if len(weight.uses()) == 1 and not layers.stays_wide(name):
             yield MatMul(name, node, 0, weight)
 
 

@@ -18,13 +18,14 @@ from dit4sr.calibrate.graph.late_scales import late_flag
 from dit4sr.calibrate.graph.matmuls import MatMul, find_matmuls
 from dit4sr.calibrate.scales.formats import Format
 from dit4sr.calibrate.scales.qparams import QuantParams
+from dit4sr.export.architectures.layer_names import LayerNames
 
 
-def insert_qdq(model: ir.Model, qparams: Mapping[str, QuantParams]) -> None:
+def insert_qdq(model: ir.Model, qparams: Mapping[str, QuantParams], layers: LayerNames) -> None:
     """Put Q/DQ pairs around the MatMuls that have parameters, and store their weights in eight bits."""
-    matmuls = find_matmuls(model)
+    matmuls = find_matmuls(model, layers)
     is_switched = any(params.late_scale is not None for params in qparams.values())
-    writer = _Writer(model.graph, _flag(model.graph) if is_switched else None)
+    writer = _Writer(model.graph, late_flag(model.graph) if is_switched else None)
     for name, params in qparams.items():
         matmul = matmuls[name]
         rounded = writer.rounded(matmul.activation, params)
@@ -94,11 +95,6 @@ def scalar_or_vector(graph: ir.Graph, name: str, values: NDArray[Any], dtype: ir
     constant = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
     graph.register_initializer(constant)
     return constant
-
-
-def _flag(graph: ir.Graph) -> ir.Value:
-    [rows] = [value for value in graph.inputs if value.name == "modulation"]
-    return late_flag(graph, rows)
 
 
 class _Writer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, rewrite_bundle
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.scratch import scratch_folder
-from dit4sr.calibrate.graph.step_graph import STEP, load_step
+from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
 from dit4sr.calibrate.observe.photos import Case
 from dit4sr.calibrate.observe.statistics import Origin, Statistics, photo_digests, resumed
 from dit4sr.calibrate.observe.tapped_upscaler import fits_in_memory, tapped_upscaler
@@ -107,7 +107,9 @@ def _observed(
 ) -> Iterator[tuple[Upscaler, Observer]]:
     """An Upscaler whose `step` gives away what its MatMuls read, and the observer that takes it."""
     model = load_step(bundle, attention=attention)
-    activations = list(dict.fromkeys(matmul.activation for matmul in find_matmuls(model).values()))
+    activations = list(
+        dict.fromkeys(matmul.activation for matmul in find_matmuls(model, layer_names(bundle)).values())
+    )
     given = set(model.graph.outputs)
     model.graph.outputs.extend(value for value in activations if value not in given)
     observer = Observer(statistics, [str(value.name) for value in activations], show)

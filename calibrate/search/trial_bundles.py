@@ -14,7 +14,7 @@ from dit4sr.calibrate.graph.late_scales import announce_late_steps, level_betwee
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import insert_qdq
 from dit4sr.calibrate.graph.scratch import scratch_folder
-from dit4sr.calibrate.graph.step_graph import STEP, load_step
+from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
 from dit4sr.calibrate.graph.weights_only import store_weights, weights_only_changes
 from dit4sr.calibrate.observe.statistics import Statistics
 from dit4sr.calibrate.scales.derivation import derive_qparams
@@ -51,7 +51,7 @@ class TrialBundles:
         cls, bundle: Bundle, statistics: Statistics, config: CalibrationConfig, settings: Settings
     ) -> TrialBundles:
         """The trial bundles that follow from what was observed and the configuration's recipe."""
-        matmuls = find_matmuls(load_step(bundle, attention=config.attention))
+        matmuls = find_matmuls(load_step(bundle, attention=config.attention), layer_names(bundle))
         qparams = derive_qparams(matmuls, statistics, config.recipe)
         late_below = None
         if config.recipe.switch_at is not None:
@@ -93,7 +93,8 @@ class TrialBundles:
 
     def _step(self, names: Set[str]) -> ir.Model:
         model = load_step(self.bundle, attention=self._attention)
-        insert_qdq(model, {name: params for name, params in self.qparams.items() if name in names})
+        chosen = {name: params for name, params in self.qparams.items() if name in names}
+        insert_qdq(model, chosen, layer_names(self.bundle))
         return model
 
     def _prepare(self, names: Set[str]) -> dict[str, GraphChange]:

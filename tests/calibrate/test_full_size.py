@@ -24,6 +24,7 @@ from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.scales.formats import FP8
 from dit4sr.calibrate.scales.qparams import QuantParams
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
@@ -47,7 +48,7 @@ def counted_pairs(bundle: Bundle) -> int:
     """MatMuls that a graph shows between Q/DQ pairs once all are quantised, with scales of no account."""
     model = load_graph(bundle, STEP)
     scale = np.float32(0.5)
-    insert_qdq(model, {name: QuantParams(FP8, 0.5, scale) for name in find_matmuls(model)})
+    insert_qdq(model, {name: QuantParams(FP8, 0.5, scale) for name in find_matmuls(model, LAYERS)}, LAYERS)
     return len(quantised_matmuls(model))
 
 

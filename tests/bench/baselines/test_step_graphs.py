@@ -11,23 +11,26 @@ from dit4sr.bench.baselines.graphs import StepGraph
 from dit4sr.bench.baselines.reference import reference_of
 from dit4sr.bench.baselines.torch_step import loaded, step_inputs
 from dit4sr.bench.graph.cost import read_graph
-from dit4sr.bench.subject import Subject, drawn_specimen
+from dit4sr.bench.pictures import drawn_picture
+from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.runtime import Settings
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
 
-WORKLOAD = Workload(8, 12, images=1, branches=2, text=5, steps=1, patch=2, factor=8)
+CARD = Bundle.open(tiny_bundle()).card
+WORKLOAD = Workload(8, 12, images=1, branches=2, text=5, steps=1, card=CARD)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*ARCHITECTURE.ablations, "plain"])
 def test_every_formulation_runs_as_a_graph(name, tmp_path):
     """Exported like the bundle's own step, opened and bound by the same backend."""
-    specimen = drawn_specimen(16, 16)
+    picture = drawn_picture(16, 16)
     settings = Settings(steps=2, guidance=3.0)
     where = {"backend": "onnxruntime", "device": "cpu", "threads": 1}
-    with Subject(tiny_bundle(), specimen, settings, **where) as subject:
+    with Subject(tiny_bundle(), picture, settings, **where) as subject:
         reference = reference_of(subject.bundle)
         step = reference.plain_step() if name == "plain" else reference.ablated_step(name)
         written = StepGraph.write(step, subject.bundle.card, tmp_path)

@@ -18,6 +18,7 @@ from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.scales.derivation import derive_qparams
 from dit4sr.calibrate.scales.formats import FP8, INT8
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 
 RECIPES = {
@@ -29,7 +30,7 @@ RECIPES = {
 
 def qparams_of(bundle, statistics, recipe):
     model = load_graph(bundle, STEP)
-    return derive_qparams(find_matmuls(model), statistics, recipe)
+    return derive_qparams(find_matmuls(model, LAYERS), statistics, recipe)
 
 
 @pytest.fixture(params=RECIPES)
@@ -40,7 +41,7 @@ def recipe(request):
 def test_nothing_stands_between_the_pairs_and_their_matmuls(half_bundle, statistics, recipe):
     model = load_graph(half_bundle, STEP)
     qparams = qparams_of(half_bundle, statistics, recipe)
-    insert_qdq(model, qparams)
+    insert_qdq(model, qparams, LAYERS)
     assert sorted(quantised_matmuls(model)) == sorted(f"network.{name}.weight" for name in MATMULS)
     for name in MATMULS:
         weight = model.graph.initializers[f"network.{name}.weight"]
@@ -65,9 +66,9 @@ def test_the_graph_computes_what_the_parameters_say(half_bundle, statistics, rec
     qparams = qparams_of(half_bundle, statistics, recipe)
     name, params = MATMULS[-1], qparams[MATMULS[-1]]
     model = load_graph(half_bundle, STEP)
-    matmul = find_matmuls(model)[name]
+    matmul = find_matmuls(model, LAYERS)[name]
     activation, weight = matmul.activation, matmul.weight.const_value.numpy().astype(np.float32)
-    insert_qdq(model, {name: params})
+    insert_qdq(model, {name: params}, LAYERS)
     model.graph.outputs.extend([activation, matmul.node.outputs[0]])
     x, answer = run_step(model, tmp_path / "step.onnx")[-2:]
 
@@ -130,14 +131,16 @@ def test_the_runtime_keeps_the_pairs(half_bundle, statistics, recipe, tmp_path, 
         chosen = engine.session.get_session_options()
         assert chosen.get_session_config_entry("session.disable_quant_qdq") == "1"
     kinds = [node.op_type for node in optimised.graph.all_nodes()]
-    read = {str(matmul.activation.name) for matmul in find_matmuls(load_graph(half_bundle, STEP)).values()}
+    read = {
+        str(matmul.activation.name) for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()
+    }
     assert kinds.count("QuantizeLinear") == len(read)
     assert kinds.count("DequantizeLinear") >= len(read)
 
 
 def test_a_frugal_runtime_keeps_the_weights_in_their_bits(half_bundle, statistics, recipe, tmp_path, opened):
     trials = TrialBundles(half_bundle, qparams_of(half_bundle, statistics, recipe), tmp_path / "out")
-    weights = [matmul.weights for matmul in find_matmuls(load_graph(half_bundle, STEP)).values()]
+    weights = [matmul.weights for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()]
     with trials.complete(frozenset()) as bundle:
         graphs = [opened(bundle, frugal=frugal)[1] for frugal in (False, True)]
     values = [graph.graph.initializers.values() for graph in graphs]

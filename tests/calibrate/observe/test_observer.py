@@ -13,6 +13,7 @@ from dit4sr.calibrate.observe import observer
 from dit4sr.calibrate.observe.observer import observe, observing_cost
 from dit4sr.calibrate.observe.photos import folder_cases, sample_cases
 from dit4sr.calibrate.search.evaluator import Evaluator
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
 from dit4sr.runtime.errors import BadInputError
@@ -23,7 +24,7 @@ TOKENS = (CARD.training_tile // CARD.patch_size) ** 2
 
 
 def test_every_matmul_is_seen_at_every_step_with_both_branches(half_bundle, statistics):
-    matmuls = find_matmuls(load_graph(half_bundle, STEP))
+    matmuls = find_matmuls(load_graph(half_bundle, STEP), LAYERS)
     assert list(matmuls) == MATMULS
     for name, matmul in matmuls.items():
         seen = statistics.tensors[matmul.activation.name]
@@ -36,7 +37,7 @@ def test_every_matmul_is_seen_at_every_step_with_both_branches(half_bundle, stat
 
 def test_steps_are_told_apart(half_bundle, statistics):
     """The toy's modulation grows with the noise level, so what the first MatMul reads shrinks."""
-    matmul = find_matmuls(load_graph(half_bundle, STEP))[MATMULS[0]]
+    matmul = find_matmuls(load_graph(half_bundle, STEP), LAYERS)[MATMULS[0]]
     amax = statistics.tensors[matmul.activation.name].amax
     assert amax[0] > amax[-1]
 

@@ -9,11 +9,12 @@ from dit4sr.calibrate.graph.bundle_rewriting import load_graph
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.scales.smoothing import smoothing
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 
 
 def test_smoothing_alone_changes_nothing(half_bundle, statistics):
     """Powers of two pass through halves unharmed: x W = (x / s)(s W), bit for bit."""
-    matmul = find_matmuls(load_graph(half_bundle, STEP))[MATMULS[0]]
+    matmul = find_matmuls(load_graph(half_bundle, STEP), LAYERS)[MATMULS[0]]
     weight = matmul.weight.const_value.numpy()
     channels = statistics.tensors[matmul.activation.name].channels
     divisors = smoothing(channels, [weight])
