@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.help import Example, group, grouped_command, option
+from dit4sr.runtime.console.options import (
+    PATH,
+    backend_option,
+    device_option,
+    force_option,
+    guidance_option,
+    json_option,
+    seed_option,
+    steps_option,
+    threads_option,
+)
+from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
 
 if TYPE_CHECKING:
@@ -22,86 +34,130 @@ if TYPE_CHECKING:
 
 # NumPy and Pillow are imported when there is work: --help answers at once.
 
-PIPE = "-"
 SOLVERS, RNGS = ("euler", "ab2", "dpmpp-2m"), ("torch-cpu", "torch-cuda", "numpy")
 COLOUR_FIXES, ENDINGS = ("adain", "wavelet", "none"), ("auto", "png", "jpg", "webp", "tif")
+EXAMPLES = (
+    Example(
+        "a folder, with the outcome of every picture as a line of JSON; stop it and --resume any time",
+        "dit4sr-upscale photos/ -o restored/ -m my-bundle --json records.jsonl --resume",
+    ),
+    Example(
+        "one picture, in half the steps, to standard output",
+        "dit4sr-upscale photo.jpg -o - -m my-bundle --steps 20 --solver dpmpp-2m > photo.png",
+    ),
+)
 
 
-def read_seed(text: str) -> int:
-    """A whole number, or the word "random"; a random one is drawn here, once."""
-    if text == "random":
-        return secrets.randbelow(1 << 32)
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 64:
-        raise click.BadParameter(f"{text!r} is no seed; write a whole number below 2⁶⁴, or random")
-    return int(text)
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@grouped_command(name="dit4sr-upscale", no_args_is_help=True, examples=EXAMPLES)
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT.")
-@click.option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".')
-@click.option(
-    "-m",
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="BUNDLE",
-    help="Folder of a bundle; the built-in dit4sr-tiny by default.",
+@group(
+    "Input and output",
+    option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT."),
+    option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".'),
+    option("-m", "--model", type=PATH, metavar="BUNDLE", help="The built-in dit4sr-tiny by default."),
+    option("--recursive", is_flag=True, help="Search folders within folders."),
+    option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by."),
+    option("--suffix", default="", help="Put before the ending of every output."),
+    option(
+        "-x",
+        "--ext",
+        "ending",
+        type=click.Choice(ENDINGS),
+        default="auto",
+        show_default=True,
+        help="Format of the outputs; auto keeps the input's.",
+    ),
+    option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."),
+    option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile."),
+    json_option("Add a line of JSON for every picture; - prints it."),
 )
-@click.option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by.")
-@click.option("--recursive", is_flag=True, help="Search folders within folders.")
-@click.option("--steps", type=int, help="Evaluations of the network; the bundle's by default.")
-@click.option("--solver", type=click.Choice(SOLVERS), default="euler", show_default=True)
-@click.option("--cfg", "--guidance", "guidance", type=float, help="Guidance scale; 1 turns it off.")
-@click.option(
-    "--guidance-interval",
-    type=(float, float),
-    default=(0.0, 1.0),
-    metavar="LOW HIGH",
-    help="Noise levels that are guided; steps outside cost half.",
+@group(
+    "What is there already",
+    option("--skip-existing", is_flag=True, help="Pass over outputs that are there."),
+    force_option("Replace outputs that are there."),
+    option("--resume", is_flag=True, help="Go on with a job that was stopped."),
+    option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end."),
+    option("--dry-run", is_flag=True, help="Say what would be done."),
 )
-@click.option("--prompt", help="What all pictures show.")
-@click.option(
-    "--prompts", "prompts_file", type=click.Path(path_type=Path), metavar="JSON", help="Prompts by file name."
+@group(
+    "Prompts",
+    option("--prompt", help="What all pictures show."),
+    option("--prompts", "prompts_file", type=PATH, metavar="JSON", help="Prompts by file name."),
+    option("--captioner", metavar="COMMAND", help="Prints a caption; {} stands for the picture."),
+    option("--quality-prompt", help="Replaces what is added to every prompt."),
+    option("--negative-prompt", help="Replaces what to keep away from."),
 )
-@click.option("--captioner", metavar="COMMAND", help="Prints a caption; {} stands for the picture.")
-@click.option("--quality-prompt", help="Replaces what is added to every prompt.")
-@click.option("--negative-prompt", help="Replaces what to keep away from.")
-@click.option(
-    "--color-fix",
-    "--colour-fix",
-    "colour",
-    type=click.Choice(COLOUR_FIXES),
-    default="adain",
-    show_default=True,
+@group(
+    "Quality",
+    steps_option(),
+    option(
+        "--solver",
+        type=click.Choice(SOLVERS),
+        default="euler",
+        show_default=True,
+        help="How a step is taken; the later ones need fewer.",
+    ),
+    guidance_option(),
+    option(
+        "--guidance-interval",
+        type=(float, float),
+        default=(0.0, 1.0),
+        metavar="LOW HIGH",
+        help="Noise levels that are guided; steps outside cost half.",
+    ),
+    option(
+        "--colour-fix",
+        "colour",
+        aliases=["--color-fix"],
+        type=click.Choice(COLOUR_FIXES),
+        default="adain",
+        show_default=True,
+        help="How the colours of the input are kept.",
+    ),
+    seed_option(),
+    option("--same-seed", is_flag=True, help="The seed itself for all, not one by seed and name for each."),
+    option(
+        "--rng",
+        type=click.Choice(RNGS),
+        default="torch-cpu",
+        show_default=True,
+        help="Whose noise a seed stands for.",
+    ),
 )
-@click.option(
-    "-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."
+@group(
+    "Speed and memory",
+    backend_option(),
+    device_option(),
+    threads_option(),
+    option("-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."),
+    option(
+        "--tile-overlap", aliases=["--tile-pad"], type=int, metavar="PIXELS", help="How much tiles share."
+    ),
+    option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine."),
+    option(
+        "--low-memory",
+        aliases=["--low-vram"],
+        is_flag=True,
+        help="Hold one component, and few wide weights.",
+    ),
+    option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=8192 * 8192,
+        show_default=True,
+        help="Refuse larger pictures before they are decoded.",
+    ),
 )
-@click.option("--tile-overlap", "--tile-pad", type=int, metavar="PIXELS", help="How much tiles share.")
-@click.option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine.")
-@click.option("--seed", type=read_seed, default="0", show_default=True, metavar="N|random")
-@click.option("--same-seed", is_flag=True, help="The seed itself for all, not one by seed and name for each.")
-@click.option("--rng", type=click.Choice(RNGS), default="torch-cpu", show_default=True)
-@click.option("--backend", default="auto", show_default=True, metavar="NAME")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="Of one operator; 0 is one per core."
+@group(
+    "Other options",
+    option(
+        "--progress",
+        type=click.Choice(["auto", "plain", "none"]),
+        default="auto",
+        show_default=True,
+        help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
+    ),
 )
-@click.option("--low-memory", "--low-vram", is_flag=True, help="Hold one component, and few wide weights.")
-@click.option("--max-pixels", type=click.IntRange(1), default=8192 * 8192, show_default=True)
-@click.option("--suffix", default="", help="Put before the ending of every output.")
-@click.option("-x", "--ext", "ending", type=click.Choice(ENDINGS), default="auto", show_default=True)
-@click.option(
-    "--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."
-)
-@click.option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile.")
-@click.option("--skip-existing", is_flag=True, help="Pass over outputs that are there.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
-@click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
-@click.option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end.")
-@click.option("--json", "json_file", metavar="FILE|-", help="Add a line of JSON for every picture.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
-@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True)
 @click.version_option(package_name="dit4sr")
 def command(
     *,
@@ -150,14 +206,10 @@ def job_config(options: dict[str, Any]) -> JobConfig:
     from dit4sr.runtime.batch.job import Existing, JobConfig  # noqa: PLC0415
     from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions  # noqa: PLC0415
 
-    ways = [way for way in ("skip_existing", "overwrite", "resume") if options[way]]
+    existing = {"skip_existing": Existing.SKIP, "force": Existing.OVERWRITE, "resume": Existing.RESUME}
+    ways = [way for way in existing if options[way]]
     if len(ways) > 1:
-        raise click.UsageError("--skip-existing, --overwrite and --resume exclude one another")
-    existing = {
-        "skip_existing": Existing.SKIP,
-        "overwrite": Existing.OVERWRITE,
-        "resume": Existing.RESUME,
-    }
+        raise click.UsageError("--skip-existing, --force and --resume exclude one another")
     return JobConfig(
         settings=_settings(options),
         captions=Captions(
@@ -225,25 +277,23 @@ def _run(
 ) -> None:
     from dit4sr.runtime.batch.job import Job  # noqa: PLC0415
     from dit4sr.runtime.batch.ledger import Ledger  # noqa: PLC0415
-    from dit4sr.runtime.console.progress import ProgressLine  # noqa: PLC0415
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine  # noqa: PLC0415
 
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
-    line = ProgressLine(sys.stderr, len(items)) if progress == "auto" and sys.stderr.isatty() else None
+    line = StatusLine(is_wanted=progress == "auto")
+    pictures = PictureProgress(line, len(items))
     finished, failed = 0, 0
     with _open(model, options, photos=len(items)) as upscaler, _json_stream(json_file) as stream:
-        job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None)
-        if line:
-            job = Job(upscaler, items, config, job.ledger, line.update)
+        ledger = Ledger(Path(output)) if is_folder else None
+        job = Job(upscaler, items, config, ledger, pictures.update)
         try:
             for record in job.run():
                 finished += 1
                 failed += record.status == "failed"
-                if line:
-                    line.finish_picture()
-                _report(record, stream, is_plain=progress == "plain" or line is not None)
+                pictures.finish_picture()
+                _report(record, stream, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
-            if line:
-                line.clear()
+            line.clear()
             click.echo(f"stopped after {finished} of {len(items)}; go on with --resume", err=True)
             raise
     if failed:

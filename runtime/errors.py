@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class Dit4srError(Exception):
-    """A failure the user can act on; anything else that escapes is a fault of ours (exit 1)."""
+    """A failure the user can act on; anything else that escapes is an internal error (exit 1)."""
 
     exit_code: ClassVar[int] = 1
 
@@ -68,5 +68,5 @@ class SomeInputsFailedError(Dit4srError):
     exit_code = 9
 
 
-FAULT_OF_OURS = 1
+INTERNAL_ERROR = 1
 INTERRUPTED = 130
