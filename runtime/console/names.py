@@ -16,12 +16,15 @@ def parse_names(text: str | None) -> tuple[str, ...]:
 
 
 class NamesType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.2 on
-    """Names on a command line, separated by commas; where some are known, only those."""
+    """Names on a command line, separated by commas; where some are known, only those.
+
+    ``nothing`` is a word for no names at all.
+    """
 
     name = "names"
 
-    def __init__(self, known: Sequence[str] = ()) -> None:
-        self._known = known
+    def __init__(self, known: Sequence[str] = (), *, nothing: str = "") -> None:
+        self._known, self._nothing = known, nothing
 
     def convert(
         self, value: Any, param: click.Parameter | None, _ctx: click.Context | None
@@ -29,7 +32,7 @@ class NamesType(click.ParamType):  # type: ignore[type-arg]  # generic only from
         """The names that a word lists; a default may be names already."""
         if isinstance(value, tuple):
             return value
-        names = parse_names(value)
+        names = () if value == self._nothing else parse_names(value)
         if self._known and (unknown := [name for name in names if name not in self._known]):
             flag = param.opts[0] if param else "a list with"
             raise BadInputError(f"{flag} {unknown[0]!r}", expected=f"some of {', '.join(self._known)}")

@@ -22,3 +22,11 @@ def test_unknown_names_are_refused_with_those_that_are_known():
     assert NamesType().convert("anything", flag, None) == ("anything",)
     with pytest.raises(BadInputError, match="--baseline 'magic'; expected some of eager, plain"):
         NamesType(["eager", "plain"]).convert("eager,magic", flag, None)
+
+
+def test_a_word_may_stand_for_no_names_but_not_beside_some():
+    names = NamesType(["eager"], nothing="none")
+    assert names.convert("none", None, None) == ()
+    assert names.convert("eager", None, None) == ("eager",)
+    with pytest.raises(BadInputError, match="'none'; expected some of eager"):
+        names.convert("eager,none", None, None)
