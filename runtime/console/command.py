@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -35,9 +35,16 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
         if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
             traceback.print_exc()
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {version('dit4sr')})"
+        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
         return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
     return result if isinstance(result, int) else 0
+
+
+def _version() -> str:
+    try:
+        return version("dit4sr")
+    except PackageNotFoundError:
+        return "from a checkout"
 
 
 def _fail(line: str, exit_code: int) -> int:

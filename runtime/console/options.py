@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def json_option(
     help: str = "Also write the result as JSON; - prints it in place of the tables.",  # noqa: A002
     *,
     is_followed_by_inputs: bool = False,
+    aliases: Sequence[str] = (),
 ) -> Decorator:
     """``--json [FILE|-]``, as ``json_file``; alone it is standard output.
 
@@ -29,7 +31,9 @@ def json_option(
     ``--json=FILE`` takes any name.
     """
     takes = _is_json_name if is_followed_by_inputs else lambda _word: True
-    return option("--json", "json_file", bare=PIPE, takes=takes, metavar="[FILE|-]", help=help)
+    return option(
+        "--json", "json_file", aliases=aliases, bare=PIPE, takes=takes, metavar="[FILE|-]", help=help
+    )
 
 
 def force_option(help: str = "Replace what is there.") -> Decorator:  # noqa: A002
