@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,15 +23,16 @@ from dit4sr.runtime.console.options import (
     threads_option,
 )
 from dit4sr.runtime.console.output import PIPE
-from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
+from dit4sr.runtime.errors import SomeInputsFailedError
 
 if TYPE_CHECKING:
     from dit4sr.runtime.batch.inputs import Item
-    from dit4sr.runtime.batch.job import JobConfig, Record
+    from dit4sr.runtime.batch.job import JobConfig
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
 # NumPy and Pillow are imported when there is work: --help answers at once.
+# ruff: noqa: PLC0415
 
 SOLVERS, RNGS = ("euler", "ab2", "dpmpp-2m"), ("torch-cpu", "torch-cuda", "numpy")
 COLOUR_FIXES, ENDINGS = ("adain", "wavelet", "none"), ("auto", "png", "jpg", "webp", "tif")
@@ -183,8 +183,8 @@ def command(
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 
-    from dit4sr.runtime.batch.inputs import plan_items  # noqa: PLC0415
-    from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
+    from dit4sr.runtime.batch.inputs import plan_items
+    from dit4sr.runtime.bundled import tiny_bundle
 
     model = model or tiny_bundle()
     items = plan_items(
@@ -195,16 +195,19 @@ def command(
         ending=options["ending"],
     )
     config = job_config(options)
-    if dry_run:
-        _show_plan(model, items, config, options)
-        return
-    _run(model, items, config, options, output=output, json_file=json_file, progress=progress)
+    with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
+        if dry_run:
+            from dit4sr.runtime.batch.dry_run import format_dry_run
+
+            click.echo(format_dry_run(upscaler, items, config))
+        else:
+            _run(upscaler, items, config, output=output, json_file=json_file, progress=progress)
 
 
 def job_config(options: dict[str, Any]) -> JobConfig:
     """The options as one frozen configuration."""
-    from dit4sr.runtime.batch.job import Existing, JobConfig  # noqa: PLC0415
-    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Existing, JobConfig
+    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions
 
     existing = {"skip_existing": Existing.SKIP, "force": Existing.OVERWRITE, "resume": Existing.RESUME}
     ways = [way for way in existing if options[way]]
@@ -228,11 +231,11 @@ def job_config(options: dict[str, Any]) -> JobConfig:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from dit4sr.runtime.image.colour import ColourFix  # noqa: PLC0415
-    from dit4sr.runtime.prompt.wording import Wording  # noqa: PLC0415
-    from dit4sr.runtime.sampling.noise import Rng  # noqa: PLC0415
-    from dit4sr.runtime.sampling.solver import Solver  # noqa: PLC0415
-    from dit4sr.runtime.settings import Settings  # noqa: PLC0415
+    from dit4sr.runtime.image.colour import ColourFix
+    from dit4sr.runtime.prompt.wording import Wording
+    from dit4sr.runtime.sampling.noise import Rng
+    from dit4sr.runtime.sampling.solver import Solver
+    from dit4sr.runtime.settings import Settings
 
     quality = options["quality_prompt"]
     return Settings(
@@ -252,7 +255,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 
 def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
-    from dit4sr.runtime.upscaler import Upscaler  # noqa: PLC0415
+    from dit4sr.runtime.upscaler import Upscaler
 
     return Upscaler(
         model,
@@ -266,104 +269,38 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
 
 
 def _run(
-    model: Path,
+    upscaler: Upscaler,
     items: Sequence[Item],
     config: JobConfig,
-    options: dict[str, Any],
     *,
     output: str,
     json_file: str | None,
     progress: str,
 ) -> None:
-    from dit4sr.runtime.batch.job import Job  # noqa: PLC0415
-    from dit4sr.runtime.batch.ledger import Ledger  # noqa: PLC0415
-    from dit4sr.runtime.console.progress import PictureProgress, StatusLine  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Job
+    from dit4sr.runtime.batch.ledger import Ledger
+    from dit4sr.runtime.batch.records import opened_records, print_record, write_record
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine
 
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = StatusLine(is_wanted=progress == "auto")
     pictures = PictureProgress(line, len(items))
+    job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
     finished, failed = 0, 0
-    with _open(model, options, photos=len(items)) as upscaler, _json_stream(json_file) as stream:
-        ledger = Ledger(Path(output)) if is_folder else None
-        job = Job(upscaler, items, config, ledger, pictures.update)
+    with opened_records(json_file) as stream:
         try:
             for record in job.run():
                 finished += 1
                 failed += record.status == "failed"
                 pictures.finish_picture()
-                _report(record, stream, is_plain=progress == "plain" or line.is_shown)
+                write_record(record, stream)
+                print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
             line.clear()
             click.echo(f"stopped after {finished} of {len(items)}; go on with --resume", err=True)
             raise
     if failed:
         raise SomeInputsFailedError(f"{failed} of {len(items)} pictures failed", fix="see the lines above")
-
-
-def _report(record: Record, stream: TextIO | None, *, is_plain: bool) -> None:
-    if stream:
-        stream.write(record.to_json() + "\n")
-        stream.flush()
-    name, details = record.item.name, record.details
-    if record.status == "failed":
-        click.echo(f"failed: {details['error']}", err=True)
-    elif record.status == "skipped" and is_plain:
-        click.echo(f"{name}: skipped, {details['reason']}", err=True)
-    elif is_plain:
-        width, height = details["output_size"]
-        seconds = sum(details["seconds"].values())
-        click.echo(f"{name}: {width}×{height} in {seconds:.1f} s, seed {details['seed']}", err=True)
-    for warning in details.get("warnings", ()):
-        click.echo(f"warning: {name}: {warning}", err=True)
-
-
-@contextlib.contextmanager
-def _json_stream(file: str | None) -> Iterator[TextIO | None]:
-    if file is None:
-        yield None
-    elif file == PIPE:
-        yield sys.stdout
-    else:
-        try:
-            stream = Path(file).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise BadInputError(f"{file} cannot be written ({error.strerror})") from None
-        with stream:
-            yield stream
-
-
-def _show_plan(model: Path, items: Sequence[Item], config: JobConfig, options: dict[str, Any]) -> None:
-    from dit4sr.runtime.console.table import format_table  # noqa: PLC0415
-    from dit4sr.runtime.image.photo import read_content, read_photo  # noqa: PLC0415
-
-    rows, refusals = [], []
-    with _open(model, options, photos=1) as upscaler:
-        for item in items:
-            if item.source is None:
-                raise BadInputError("standard input can be read only once", fix="leave out --dry-run")
-            try:
-                content = read_content(item.source)
-                photo = read_photo(content, str(item.source), most_pixels=config.settings.most_pixels)
-                final = upscaler.geometry(*photo.size, config.settings).final
-            except BadInputError as error:
-                refusals.append(str(error))
-                continue
-            is_there = item.target is not None and item.target.exists()
-            rows.append(
-                [
-                    item.name,
-                    "{}×{}".format(*photo.size),
-                    "{}×{}".format(*final),
-                    str(config.seed_of(item)),
-                    f"{item.target or PIPE}{' (exists)' if is_there else ''}",
-                ]
-            )
-        reasons = upscaler.reasons
-        if rows:
-            click.echo(format_table(["picture", "size", "becomes", "seed", "goes to"], rows))
-        for refusal in refusals:
-            click.echo(f"would fail: {refusal}")
-        click.echo(f"backend {upscaler.backend}" + "".join(f"; {reason}" for reason in reasons))
 
 
 def main() -> None:
