@@ -22,7 +22,7 @@ setup: $(READY)  ## make the virtual environment (.venv)
 
 demo: $(READY)  ## restore three photographs with the built-in model: pictures and a table in demo/
 	$(BIN)/dit4sr-export --precision fp16 --output demo/bundle --force
-	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --model demo/bundle --overwrite --json demo/records.jsonl
+	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --model demo/bundle --force --json demo/records.jsonl
 	$(BIN)/python -m dit4sr.bench.showcase demo
 	$(BIN)/dit4sr-bench demo/bundle --baseline none --cold 1 --runs 3 --min-time 1 --html demo/bench.html --force
 

@@ -9,19 +9,22 @@ from pathlib import Path
 import click
 
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.help import grouped_command, option
+from dit4sr.runtime.console.options import PATH, steps_option, threads_option
+from dit4sr.runtime.console.progress import show_progress
 
 SHOWN = ("FP8, amax, one scale per weight", "INT8, SmoothQuant, one per output")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; samples by default.")
-@click.option("--held-out", type=click.Path(path_type=Path), metavar="DIR", help="Photos to judge by.")
-@click.option("--steps", type=click.IntRange(1, 1000), help="Steps; the bundle's by default.")
-@click.option("--sensitivity/--no-sensitivity", default=True, help="Measure every product alone.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is one per core.")
-@click.option("--page", type=click.Path(path_type=Path), metavar="FILE", help="Markdown to put the table in.")
-@click.option("--picture", type=click.Path(path_type=Path), metavar="FILE", help="PNG to write.")
+@grouped_command()
+@click.argument("bundle", required=False, type=PATH)
+@option("--images", type=PATH, metavar="DIR", help="Photos; samples by default.")
+@option("--held-out", type=PATH, metavar="DIR", help="Photos to judge by.")
+@steps_option()
+@option("--sensitivity/--no-sensitivity", default=True, help="Measure every linear layer alone.")
+@threads_option()
+@option("--page", type=PATH, metavar="FILE", help="Markdown to put the table in.")
+@option("--picture", type=PATH, metavar="FILE", help="PNG to write.")
 def command(
     *,
     bundle: Path | None,
@@ -50,7 +53,7 @@ def command(
             sensitivity=sensitivity,
             threads=threads,
         )
-        found = run_study(config, lambda text: click.echo(text, err=True))
+        found = run_study(config, show_progress)
     click.echo(pages.as_markdown(found))
     if page:
         pages.put_between_marks(page, pages.as_markdown(found))

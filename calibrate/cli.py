@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,83 +10,138 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dit4sr.runtime.console.command import run_command
-from dit4sr.runtime.errors import MissingDependencyError
+from dit4sr.runtime.console.help import Example, group, grouped_command, option
+from dit4sr.runtime.console.options import (
+    PATH,
+    force_option,
+    guidance_option,
+    json_option,
+    seed_option,
+    steps_option,
+    threads_option,
+)
+from dit4sr.runtime.console.output import check_target, print_result
+from dit4sr.runtime.console.progress import StatusLine
+from dit4sr.runtime.console.requirements import require, require_onnxruntime
 
 if TYPE_CHECKING:
     from dit4sr.calibrate.config import CalibrationConfig
-    from dit4sr.calibrate.report import Report
 
 # NumPy, onnx and the runtime are imported when there is work: --help answers at once.
 # ruff: noqa: PLC0415
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the result; BUNDLE-PRECISION here."
+EXAMPLES = (
+    Example(
+        "FP8, by your own photos, and as true as 38 dB",
+        "dit4sr-calibrate my-bundle --images photos/ -o my-bundle-fp8 --min-psnr-rgb 38",
+    ),
+    Example(
+        "weights in four bits, and the record of it in a file",
+        "dit4sr-calibrate my-bundle --weights-only int4 --json int4.json",
+    ),
 )
-@click.option("--precision", type=click.Choice(["fp8", "int8"]), default="fp8", show_default=True)
-@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help="Photos; samples by default.")
-@click.option(
-    "--held-out", type=click.Path(path_type=Path), metavar="DIR", help="Photos to judge by; some of --images."
+
+
+@grouped_command(name="dit4sr-calibrate", examples=EXAMPLES)
+@click.argument("bundle", required=False, type=PATH)
+@group(
+    "Input and output",
+    option("-o", "--output", type=PATH, help="Folder for the result; BUNDLE-PRECISION here."),
+    option("--images", type=PATH, metavar="DIR", help="Photos; samples by default."),
+    option("--held-out", type=PATH, metavar="DIR", help="Photos to judge by; some of --images."),
+    option(
+        "--statistics",
+        type=PATH,
+        metavar="FILE",
+        help="What was observed, for going on and for other scales; beside the output by default.",
+    ),
+    force_option("Replace the bundle at --output, in one step, and the file of --json."),
+    json_option(is_followed_by_inputs=True),
 )
-@click.option("--method", type=click.Choice(["amax", "percentile", "mse"]), default="amax", show_default=True)
-@click.option("--smooth/--no-smooth", default=None, help="Move outliers into weights; on for int8.")
-@click.option(
-    "--form",
-    type=click.Choice(["tensorrt", "onnxruntime"]),
-    default="tensorrt",
-    show_default=True,
-    help="tensorrt: E4M3 weights with one scale, which is what fuses; runs in both.",
+@group(
+    "Precision and scales",
+    option(
+        "--precision",
+        type=click.Choice(["fp8", "int8"]),
+        default="fp8",
+        show_default=True,
+        help="Of the linear layers' weights and activations.",
+    ),
+    option(
+        "--weights-only",
+        type=click.Choice(["int8", "fp8", "int4"]),
+        help="Only store weights smaller, of all components; linear layers compute as they did.",
+    ),
+    option(
+        "--method",
+        type=click.Choice(["amax", "percentile", "mse"]),
+        default="amax",
+        show_default=True,
+        help="How scales follow from what was observed.",
+    ),
+    option("--smooth/--no-smooth", default=None, help="Move outliers into weights; on for int8."),
+    option(
+        "--form",
+        type=click.Choice(["tensorrt", "onnxruntime"]),
+        default="tensorrt",
+        show_default=True,
+        help="tensorrt: E4M3 weights with one scale, which is what fuses; runs in both.",
+    ),
+    option(
+        "--switch-scales-at",
+        type=click.IntRange(1),
+        metavar="STEP",
+        help="A second set of scales from this step on; for --form onnxruntime.",
+    ),
+    option("--quantize-attention", "attention", is_flag=True, help="Also round queries, keys and values."),
 )
-@click.option(
-    "--switch-scales-at",
-    type=click.IntRange(1),
-    metavar="STEP",
-    help="A second set of scales from this step on; for --form onnxruntime.",
+@group(
+    "Quality",
+    option(
+        "--min-psnr-rgb",
+        aliases=["--min-psnr"],
+        type=float,
+        default=35.0,
+        show_default=True,
+        metavar="DB",
+        help="Against the pictures of BUNDLE, over all three channels.",
+    ),
+    option(
+        "--max-psnr-drop",
+        type=float,
+        default=0.3,
+        show_default=True,
+        metavar="DB",
+        help="Of the same PSNR against the truth, where it is known.",
+    ),
+    option("--sensitivity/--no-sensitivity", default=True, help="Measure every linear layer alone."),
+    steps_option(),
+    guidance_option(),
+    seed_option(),
 )
-@click.option("--quantize-attention", "attention", is_flag=True, help="Also round queries, keys and values.")
-@click.option(
-    "--weights-only",
-    type=click.Choice(["int8", "fp8", "int4"]),
-    help="Only store weights smaller, of all components; products stay as they are.",
-)
-@click.option("--steps", type=click.IntRange(1, 1000), help="Steps; the bundle's by default.")
-@click.option("--guidance", type=float, help="Guidance scale; the bundle's by default.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--max-psnr-drop", type=float, default=0.3, show_default=True, metavar="DB")
-@click.option("--min-psnr", type=float, default=35.0, show_default=True, metavar="DB")
-@click.option("--sensitivity/--no-sensitivity", default=True, help="Measure every product alone.")
-@click.option(
-    "--statistics",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="What was observed, for going on and for other scales; beside the output by default.",
-)
-@click.option("--force", is_flag=True, help="Replace the bundle at --output, in one step.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is one per core.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@group("Speed and memory", threads_option())
 @click.version_option(package_name="dit4sr")
-def command(*, bundle: Path | None, weights_only: str | None, as_json: bool, **options: Any) -> None:
-    """Make BUNDLE run in FP8 or INT8, with as few products kept in FP16 as its pictures ask for.
+def command(*, bundle: Path | None, weights_only: str | None, json_file: str | None, **options: Any) -> None:
+    """Make BUNDLE run in FP8 or INT8, with as few linear layers kept in FP16 as its pictures ask for.
 
     Without BUNDLE, the built-in dit4sr-tiny is calibrated on its sample photographs.
     """
-    _require("onnx", "onnx_ir")
+    require("onnx", "onnx_ir", extra="export")
+    require_onnxruntime()
+    check_target(json_file, replace=options["force"])
     from dit4sr.calibrate.calibrator import calibrate, store_weights_only
+    from dit4sr.calibrate.report import format_report
     from dit4sr.calibrate.scales.formats import FORMATS
     from dit4sr.runtime.bundled import tiny_bundle
 
     config = _config(bundle or tiny_bundle(), weights_only or options["precision"], options)
-    line = _Line()
-    try:
+    with StatusLine() as line:
         if weights_only:
             report = store_weights_only(config, FORMATS[weights_only], line.show)
         else:
             report = calibrate(config, line.show)
-    finally:
-        line.clear()
-    _print(report, as_json=as_json)
+    print_result(format_report(report), report.to_json(), json_file)
 
 
 def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationConfig:
@@ -113,41 +167,11 @@ def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationCo
         attention=options["attention"],
         sensitivity=options["sensitivity"],
         max_psnr_drop=options["max_psnr_drop"],
-        min_psnr_rgb=options["min_psnr"],
+        min_psnr_rgb=options["min_psnr_rgb"],
         replace=options["force"],
         threads=options["threads"],
         command=shlex.join(["dit4sr-calibrate", *sys.argv[1:]]),
     )
-
-
-class _Line:
-    """What is being done, on a terminal; nothing in a pipe."""
-
-    def __init__(self) -> None:
-        self._width, self._is_shown = 0, sys.stderr.isatty()
-
-    def show(self, text: str) -> None:
-        if self._is_shown:
-            click.echo(f"\r{text.ljust(self._width)}", nl=False, err=True)
-            self._width = len(text)
-
-    def clear(self) -> None:
-        if self._is_shown and self._width:
-            click.echo(f"\r{' ' * self._width}\r", nl=False, err=True)
-
-
-def _print(report: Report, *, as_json: bool) -> None:
-    from dit4sr.calibrate.report import format_report
-
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else format_report(report))
-
-
-def _require(*modules: str) -> None:
-    import importlib.util
-
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise MissingDependencyError(f"{module} is not installed", fix="pip install 'dit4sr[export]'")
 
 
 def main() -> None:

@@ -3,11 +3,12 @@
 import importlib
 import json
 import sys
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from dit4sr.kernels import aot
+from dit4sr.kernels.output import json_option, print_result
 
 OPERATORS = ("depthwise_inject", "joint_attention")
 
@@ -70,15 +71,15 @@ def _architectures(_context: click.Context, _option: click.Parameter, value: str
     callback=_architectures,
     help="Compute capabilities, separated by commas.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def main(architectures: tuple[int, ...], as_json: bool) -> None:
+@json_option
+def main(architectures: tuple[int, ...], json_file: IO[str] | None) -> None:
     """Compile every shipped kernel ahead of time; print registers, shared memory and spills."""
     try:
         rows = resource_rows(architectures)
     except ModuleNotFoundError as missing:
         click.echo(f"expected {missing.name} to be installed (pip install 'dit4sr[gpu]')", err=True)
         sys.exit(3)
-    click.echo(json.dumps(rows, indent=1) if as_json else table(rows))
+    print_result(table(rows), json.dumps(rows, indent=1), json_file)
 
 
 if __name__ == "__main__":

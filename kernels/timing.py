@@ -12,11 +12,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import click
 import torch
+
+from dit4sr.kernels.output import json_option, print_result
 
 __all__ = ["Limit", "Machine", "Row", "Timing", "benchmark_command", "compare", "table", "time_call"]
 
@@ -152,9 +153,8 @@ def benchmark_command(limit: Limit, measure: Callable[[Machine, bool], list[Row]
     @click.option(
         "--smoke", is_flag=True, help="Run tiny shapes on the CPU, to try the code; no measurement."
     )
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-    @click.option("--record", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
-    def command(dtype: str, smoke: bool, as_json: bool, record: Path | None) -> None:
+    @json_option
+    def command(dtype: str, smoke: bool, json_file: IO[str] | None) -> None:
         if not smoke and not torch.cuda.is_available():
             click.echo("expected a CUDA device, found none; --smoke tries the code on the CPU", err=True)
             sys.exit(3)
@@ -163,9 +163,7 @@ def benchmark_command(limit: Limit, measure: Callable[[Machine, bool], list[Row]
             rows = measure(machine, smoke)
         machine_and_rows = {"machine": machine, "limit": limit, "rows": rows}
         text = json.dumps(machine_and_rows, default=dataclasses.asdict, indent=1)
-        if record is not None:
-            record.write_text(text + "\n", encoding="utf-8")
-        click.echo(text if as_json else table(machine, limit, rows))
+        print_result(table(machine, limit, rows), text, json_file)
 
     return command
 

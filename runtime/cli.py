@@ -2,106 +2,162 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dit4sr.runtime.console.command import run_command
-from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
+from dit4sr.runtime.console.help import Example, group, grouped_command, option
+from dit4sr.runtime.console.options import (
+    PATH,
+    backend_option,
+    device_option,
+    force_option,
+    guidance_option,
+    json_option,
+    seed_option,
+    steps_option,
+    threads_option,
+)
+from dit4sr.runtime.console.output import PIPE
+from dit4sr.runtime.errors import SomeInputsFailedError
 
 if TYPE_CHECKING:
     from dit4sr.runtime.batch.inputs import Item
-    from dit4sr.runtime.batch.job import JobConfig, Record
+    from dit4sr.runtime.batch.job import JobConfig
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
 # NumPy and Pillow are imported when there is work: --help answers at once.
+# ruff: noqa: PLC0415
 
-PIPE = "-"
 SOLVERS, RNGS = ("euler", "ab2", "dpmpp-2m"), ("torch-cpu", "torch-cuda", "numpy")
 COLOUR_FIXES, ENDINGS = ("adain", "wavelet", "none"), ("auto", "png", "jpg", "webp", "tif")
+EXAMPLES = (
+    Example(
+        "a folder, with the outcome of every picture as a line of JSON; stop it and --resume any time",
+        "dit4sr-upscale photos/ -o restored/ -m my-bundle --json records.jsonl --resume",
+    ),
+    Example(
+        "one picture, in half the steps, to standard output",
+        "dit4sr-upscale photo.jpg -o - -m my-bundle --steps 20 --solver dpmpp-2m > photo.png",
+    ),
+)
 
 
-def read_seed(text: str) -> int:
-    """A whole number, or the word "random"; a random one is drawn here, once."""
-    if text == "random":
-        return secrets.randbelow(1 << 32)
-    if not text.isascii() or not text.isdigit() or int(text) >= 1 << 64:
-        raise click.BadParameter(f"{text!r} is no seed; write a whole number below 2⁶⁴, or random")
-    return int(text)
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@grouped_command(name="dit4sr-upscale", no_args_is_help=True, examples=EXAMPLES)
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT.")
-@click.option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".')
-@click.option(
-    "-m",
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="BUNDLE",
-    help="Folder of a bundle; the built-in dit4sr-tiny by default.",
+@group(
+    "Input and output",
+    option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT."),
+    option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".'),
+    option("-m", "--model", type=PATH, metavar="BUNDLE", help="The built-in dit4sr-tiny by default."),
+    option("--recursive", is_flag=True, help="Search folders within folders."),
+    option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by."),
+    option("--suffix", default="", help="Put before the ending of every output."),
+    option(
+        "-x",
+        "--ext",
+        "ending",
+        type=click.Choice(ENDINGS),
+        default="auto",
+        show_default=True,
+        help="Format of the outputs; auto keeps the input's.",
+    ),
+    option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."),
+    option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile."),
+    json_option("Add a line of JSON for every picture; - prints it."),
 )
-@click.option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by.")
-@click.option("--recursive", is_flag=True, help="Search folders within folders.")
-@click.option("--steps", type=int, help="Evaluations of the network; the bundle's by default.")
-@click.option("--solver", type=click.Choice(SOLVERS), default="euler", show_default=True)
-@click.option("--cfg", "--guidance", "guidance", type=float, help="Guidance scale; 1 turns it off.")
-@click.option(
-    "--guidance-interval",
-    type=(float, float),
-    default=(0.0, 1.0),
-    metavar="LOW HIGH",
-    help="Noise levels that are guided; steps outside cost half.",
+@group(
+    "What is there already",
+    option("--skip-existing", is_flag=True, help="Pass over outputs that are there."),
+    force_option("Replace outputs that are there."),
+    option("--resume", is_flag=True, help="Go on with a job that was stopped."),
+    option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end."),
+    option("--dry-run", is_flag=True, help="Say what would be done."),
 )
-@click.option("--prompt", help="What all pictures show.")
-@click.option(
-    "--prompts", "prompts_file", type=click.Path(path_type=Path), metavar="JSON", help="Prompts by file name."
+@group(
+    "Prompts",
+    option("--prompt", help="What all pictures show."),
+    option("--prompts", "prompts_file", type=PATH, metavar="JSON", help="Prompts by file name."),
+    option("--captioner", metavar="COMMAND", help="Prints a caption; {} stands for the picture."),
+    option("--quality-prompt", help="Replaces what is added to every prompt."),
+    option("--negative-prompt", help="Replaces what to keep away from."),
 )
-@click.option("--captioner", metavar="COMMAND", help="Prints a caption; {} stands for the picture.")
-@click.option("--quality-prompt", help="Replaces what is added to every prompt.")
-@click.option("--negative-prompt", help="Replaces what to keep away from.")
-@click.option(
-    "--color-fix",
-    "--colour-fix",
-    "colour",
-    type=click.Choice(COLOUR_FIXES),
-    default="adain",
-    show_default=True,
+@group(
+    "Quality",
+    steps_option(),
+    option(
+        "--solver",
+        type=click.Choice(SOLVERS),
+        default="euler",
+        show_default=True,
+        help="How a step is taken; the later ones need fewer.",
+    ),
+    guidance_option(),
+    option(
+        "--guidance-interval",
+        type=(float, float),
+        default=(0.0, 1.0),
+        metavar="LOW HIGH",
+        help="Noise levels that are guided; steps outside cost half.",
+    ),
+    option(
+        "--colour-fix",
+        "colour",
+        aliases=["--color-fix"],
+        type=click.Choice(COLOUR_FIXES),
+        default="adain",
+        show_default=True,
+        help="How the colours of the input are kept.",
+    ),
+    seed_option(),
+    option("--same-seed", is_flag=True, help="The seed itself for all, not one by seed and name for each."),
+    option(
+        "--rng",
+        type=click.Choice(RNGS),
+        default="torch-cpu",
+        show_default=True,
+        help="Whose noise a seed stands for.",
+    ),
 )
-@click.option(
-    "-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."
+@group(
+    "Speed and memory",
+    backend_option(),
+    device_option(),
+    threads_option(),
+    option("-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."),
+    option(
+        "--tile-overlap", aliases=["--tile-pad"], type=int, metavar="PIXELS", help="How much tiles share."
+    ),
+    option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine."),
+    option(
+        "--low-memory",
+        aliases=["--low-vram"],
+        is_flag=True,
+        help="Hold one component, and few wide weights.",
+    ),
+    option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=8192 * 8192,
+        show_default=True,
+        help="Refuse larger pictures before they are decoded.",
+    ),
 )
-@click.option("--tile-overlap", "--tile-pad", type=int, metavar="PIXELS", help="How much tiles share.")
-@click.option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine.")
-@click.option("--seed", type=read_seed, default="0", show_default=True, metavar="N|random")
-@click.option("--same-seed", is_flag=True, help="The seed itself for all, not one by seed and name for each.")
-@click.option("--rng", type=click.Choice(RNGS), default="torch-cpu", show_default=True)
-@click.option("--backend", default="auto", show_default=True, metavar="NAME")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="Of one operator; 0 is one per core."
+@group(
+    "Other options",
+    option(
+        "--progress",
+        type=click.Choice(["auto", "plain", "none"]),
+        default="auto",
+        show_default=True,
+        help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
+    ),
 )
-@click.option("--low-memory", "--low-vram", is_flag=True, help="Hold one component, and few wide weights.")
-@click.option("--max-pixels", type=click.IntRange(1), default=8192 * 8192, show_default=True)
-@click.option("--suffix", default="", help="Put before the ending of every output.")
-@click.option("-x", "--ext", "ending", type=click.Choice(ENDINGS), default="auto", show_default=True)
-@click.option(
-    "--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."
-)
-@click.option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile.")
-@click.option("--skip-existing", is_flag=True, help="Pass over outputs that are there.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
-@click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
-@click.option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end.")
-@click.option("--json", "json_file", metavar="FILE|-", help="Add a line of JSON for every picture.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
-@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True)
 @click.version_option(package_name="dit4sr")
 def command(
     *,
@@ -127,8 +183,8 @@ def command(
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 
-    from dit4sr.runtime.batch.inputs import plan_items  # noqa: PLC0415
-    from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
+    from dit4sr.runtime.batch.inputs import plan_items
+    from dit4sr.runtime.bundled import tiny_bundle
 
     model = model or tiny_bundle()
     items = plan_items(
@@ -139,25 +195,24 @@ def command(
         ending=options["ending"],
     )
     config = job_config(options)
-    if dry_run:
-        _show_plan(model, items, config, options)
-        return
-    _run(model, items, config, options, output=output, json_file=json_file, progress=progress)
+    with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
+        if dry_run:
+            from dit4sr.runtime.batch.dry_run import format_dry_run
+
+            click.echo(format_dry_run(upscaler, items, config))
+        else:
+            _run(upscaler, items, config, output=output, json_file=json_file, progress=progress)
 
 
 def job_config(options: dict[str, Any]) -> JobConfig:
     """The options as one frozen configuration."""
-    from dit4sr.runtime.batch.job import Existing, JobConfig  # noqa: PLC0415
-    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Existing, JobConfig
+    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions
 
-    ways = [way for way in ("skip_existing", "overwrite", "resume") if options[way]]
+    existing = {"skip_existing": Existing.SKIP, "force": Existing.OVERWRITE, "resume": Existing.RESUME}
+    ways = [way for way in existing if options[way]]
     if len(ways) > 1:
-        raise click.UsageError("--skip-existing, --overwrite and --resume exclude one another")
-    existing = {
-        "skip_existing": Existing.SKIP,
-        "overwrite": Existing.OVERWRITE,
-        "resume": Existing.RESUME,
-    }
+        raise click.UsageError("--skip-existing, --force and --resume exclude one another")
     return JobConfig(
         settings=_settings(options),
         captions=Captions(
@@ -176,11 +231,11 @@ def job_config(options: dict[str, Any]) -> JobConfig:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from dit4sr.runtime.image.colour import ColourFix  # noqa: PLC0415
-    from dit4sr.runtime.prompt.wording import Wording  # noqa: PLC0415
-    from dit4sr.runtime.sampling.noise import Rng  # noqa: PLC0415
-    from dit4sr.runtime.sampling.solver import Solver  # noqa: PLC0415
-    from dit4sr.runtime.settings import Settings  # noqa: PLC0415
+    from dit4sr.runtime.image.colour import ColourFix
+    from dit4sr.runtime.prompt.wording import Wording
+    from dit4sr.runtime.sampling.noise import Rng
+    from dit4sr.runtime.sampling.solver import Solver
+    from dit4sr.runtime.settings import Settings
 
     quality = options["quality_prompt"]
     return Settings(
@@ -200,7 +255,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 
 def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
-    from dit4sr.runtime.upscaler import Upscaler  # noqa: PLC0415
+    from dit4sr.runtime.upscaler import Upscaler
 
     return Upscaler(
         model,
@@ -214,106 +269,38 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
 
 
 def _run(
-    model: Path,
+    upscaler: Upscaler,
     items: Sequence[Item],
     config: JobConfig,
-    options: dict[str, Any],
     *,
     output: str,
     json_file: str | None,
     progress: str,
 ) -> None:
-    from dit4sr.runtime.batch.job import Job  # noqa: PLC0415
-    from dit4sr.runtime.batch.ledger import Ledger  # noqa: PLC0415
-    from dit4sr.runtime.console.progress import ProgressLine  # noqa: PLC0415
+    from dit4sr.runtime.batch.job import Job
+    from dit4sr.runtime.batch.ledger import Ledger
+    from dit4sr.runtime.batch.records import opened_records, print_record, write_record
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine
 
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
-    line = ProgressLine(sys.stderr, len(items)) if progress == "auto" and sys.stderr.isatty() else None
+    line = StatusLine(is_wanted=progress == "auto")
+    pictures = PictureProgress(line, len(items))
+    job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
     finished, failed = 0, 0
-    with _open(model, options, photos=len(items)) as upscaler, _json_stream(json_file) as stream:
-        job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None)
-        if line:
-            job = Job(upscaler, items, config, job.ledger, line.update)
+    with opened_records(json_file) as stream:
         try:
             for record in job.run():
                 finished += 1
                 failed += record.status == "failed"
-                if line:
-                    line.finish_picture()
-                _report(record, stream, is_plain=progress == "plain" or line is not None)
+                pictures.finish_picture()
+                write_record(record, stream)
+                print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
-            if line:
-                line.clear()
+            line.clear()
             click.echo(f"stopped after {finished} of {len(items)}; go on with --resume", err=True)
             raise
     if failed:
         raise SomeInputsFailedError(f"{failed} of {len(items)} pictures failed", fix="see the lines above")
-
-
-def _report(record: Record, stream: TextIO | None, *, is_plain: bool) -> None:
-    if stream:
-        stream.write(record.to_json() + "\n")
-        stream.flush()
-    name, details = record.item.name, record.details
-    if record.status == "failed":
-        click.echo(f"failed: {details['error']}", err=True)
-    elif record.status == "skipped" and is_plain:
-        click.echo(f"{name}: skipped, {details['reason']}", err=True)
-    elif is_plain:
-        width, height = details["output_size"]
-        seconds = sum(details["seconds"].values())
-        click.echo(f"{name}: {width}×{height} in {seconds:.1f} s, seed {details['seed']}", err=True)
-    for warning in details.get("warnings", ()):
-        click.echo(f"warning: {name}: {warning}", err=True)
-
-
-@contextlib.contextmanager
-def _json_stream(file: str | None) -> Iterator[TextIO | None]:
-    if file is None:
-        yield None
-    elif file == PIPE:
-        yield sys.stdout
-    else:
-        try:
-            stream = Path(file).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
-        except OSError as error:
-            raise BadInputError(f"{file} cannot be written ({error.strerror})") from None
-        with stream:
-            yield stream
-
-
-def _show_plan(model: Path, items: Sequence[Item], config: JobConfig, options: dict[str, Any]) -> None:
-    from dit4sr.runtime.console.table import format_table  # noqa: PLC0415
-    from dit4sr.runtime.image.photo import read_content, read_photo  # noqa: PLC0415
-
-    rows, refusals = [], []
-    with _open(model, options, photos=1) as upscaler:
-        for item in items:
-            if item.source is None:
-                raise BadInputError("standard input can be read only once", fix="leave out --dry-run")
-            try:
-                content = read_content(item.source)
-                photo = read_photo(content, str(item.source), most_pixels=config.settings.most_pixels)
-                final = upscaler.geometry(*photo.size, config.settings).final
-            except BadInputError as error:
-                refusals.append(str(error))
-                continue
-            is_there = item.target is not None and item.target.exists()
-            rows.append(
-                [
-                    item.name,
-                    "{}×{}".format(*photo.size),
-                    "{}×{}".format(*final),
-                    str(config.seed_of(item)),
-                    f"{item.target or PIPE}{' (exists)' if is_there else ''}",
-                ]
-            )
-        reasons = upscaler.reasons
-        if rows:
-            click.echo(format_table(["picture", "size", "becomes", "seed", "goes to"], rows))
-        for refusal in refusals:
-            click.echo(f"would fail: {refusal}")
-        click.echo(f"backend {upscaler.backend}" + "".join(f"; {reason}" for reason in reasons))
 
 
 def main() -> None:

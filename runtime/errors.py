@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class Dit4srError(Exception):
-    """A failure the user can act on; anything else that escapes is a fault of ours (exit 1)."""
+    """A failure the user can act on; anything else that escapes is an internal error (exit 1)."""
 
     exit_code: ClassVar[int] = 1
 
@@ -68,5 +68,9 @@ class SomeInputsFailedError(Dit4srError):
     exit_code = 9
 
 
-FAULT_OF_OURS = 1
+INTERNAL_ERROR = 1
 INTERRUPTED = 130
+
+INSTALL_ONNXRUNTIME = "pip install 'dit4sr[cpu]', or 'dit4sr[gpu]' for an NVIDIA GPU"
+"""What mends a missing ONNX Runtime. The base asks for none: two distributions provide that one module, and
+only one of them may be installed."""

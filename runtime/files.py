@@ -62,7 +62,7 @@ def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
             partial.unlink(missing_ok=True)
     except FileExistsError:
         raise BadInputError(
-            f"{target} exists", fix="choose another -o, or say --overwrite, --skip-existing or --resume"
+            f"{target} exists", fix="choose another -o, or say --force, --skip-existing or --resume"
         ) from None
     except OSError as error:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None

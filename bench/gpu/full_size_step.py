@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,6 +24,10 @@ from dit4sr.bench.gpu.contenders import CONTENDERS, STEPS, Workload
 from dit4sr.export import architectures
 from dit4sr.kernels.timing import Machine
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.help import grouped_command
+from dit4sr.runtime.console.names import parse_names
+from dit4sr.runtime.console.options import json_option
+from dit4sr.runtime.console.output import print_result
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 SMALL = {
@@ -149,7 +152,7 @@ def table(rows: list[dict[str, Any]], machine: Machine) -> str:
     )
 
 
-@click.command()
+@grouped_command()
 @click.option("--size", type=click.Choice(["full", "small"]), default="full", show_default=True)
 @click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
 @click.option("--dtype", type=click.Choice(["float16", "bfloat16"]), default="float16", show_default=True)
@@ -157,8 +160,7 @@ def table(rows: list[dict[str, Any]], machine: Machine) -> str:
 @click.option("--contenders", help=f"Some of {','.join(CONTENDERS)}; all by default.")
 @click.option("--limit", type=float, help="Seconds for one contender; by default what is usual for its kind.")
 @click.option("--budget", type=float, default=360.0, show_default=True, help="Seconds for all of them.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--record", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
+@json_option(aliases=["--record"])
 def command(
     *,
     size: str,
@@ -168,15 +170,14 @@ def command(
     contenders: str | None,
     limit: float | None,
     budget: float,
-    as_json: bool,
-    record: Path | None,
+    json_file: str | None,
 ) -> None:
     """Time one guided step at 512×512 in every formulation."""
     if device == "cuda" and not torch.cuda.is_available():
         raise MissingDependencyError(
             "no CUDA device here", fix="--size small --device cpu tries the code, without measuring"
         )
-    names = [only] if only else contenders.split(",") if contenders else list(CONTENDERS)
+    names = [only] if only else list(parse_names(contenders)) or list(CONTENDERS)
     if unknown := sorted(set(names) - CONTENDERS.keys()):
         raise BadInputError(f"no contender {unknown[0]!r}", expected=f"some of {', '.join(CONTENDERS)}")
     if only:
@@ -200,10 +201,7 @@ def command(
         "torch": torch.__version__,
         "rows": rows,
     }
-    text = json.dumps(found, indent=1, ensure_ascii=False)
-    if record is not None:
-        record.write_text(text + "\n", encoding="utf-8")
-    click.echo(text if as_json else table(rows, machine))
+    print_result(table(rows, machine), found, json_file)
 
 
 if __name__ == "__main__":

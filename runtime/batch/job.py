@@ -111,7 +111,7 @@ class Job:
                 return Record(item, "skipped", {"reason": "finished before"})
             raise BadInputError(
                 f"{item.target} exists and is not what this job made",
-                fix="move it away, or say --overwrite or --skip-existing",
+                fix="move it away, or say --force or --skip-existing",
             )
         return self._restore(item, content, recipe)
 
@@ -192,5 +192,5 @@ def _failed(item: Item, error: Dit4srError) -> Record:
 
 def _exists(item: Item) -> BadInputError:
     return BadInputError(
-        f"{item.target} exists", fix="choose another -o, or say --overwrite, --skip-existing or --resume"
+        f"{item.target} exists", fix="choose another -o, or say --force, --skip-existing or --resume"
     )

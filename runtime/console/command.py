@@ -6,16 +6,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from dit4sr.runtime.errors import FAULT_OF_OURS, INTERRUPTED, Dit4srError
+from dit4sr.runtime.errors import INTERNAL_ERROR, INTERRUPTED, Dit4srError
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a click command and return its exit code; standard error gets one line, never a traceback.
 
-    ``DIT4SR_DEBUG=1`` adds the traceback, for whoever mends a fault of ours.
+    ``DIT4SR_DEBUG=1`` adds the traceback, for whoever mends an internal error.
     """
     try:
         result = command.main(args=arguments, standalone_mode=False)
@@ -34,8 +35,16 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
         if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
             traceback.print_exc()
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(f"a fault of ours: {line} (DIT4SR_DEBUG=1 shows where)", FAULT_OF_OURS)
+        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
+        return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
     return result if isinstance(result, int) else 0
+
+
+def _version() -> str:
+    try:
+        return version("dit4sr")
+    except PackageNotFoundError:
+        return "from a checkout"
 
 
 def _fail(line: str, exit_code: int) -> int:

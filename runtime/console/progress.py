@@ -1,24 +1,62 @@
-"""How far a job is, on a terminal: one line that is written over, and what time is left."""
+"""How far a job is: shown on a terminal, and not in a pipe."""
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING
 
-from dit4sr.runtime.batch.inputs import Item
-from dit4sr.runtime.upscaler import Progress
+import click
+
+if TYPE_CHECKING:
+    from dit4sr.runtime.batch.inputs import Item
+    from dit4sr.runtime.upscaler import Progress
 
 _PAUSE = 0.1
 """Seconds between two updates of the line."""
 
 
-class ProgressLine:
+def show_progress(line: str) -> None:
+    """Say on a terminal, in a line that stays, what long work has come to."""
+    if sys.stderr.isatty():
+        click.echo(f"… {line}", err=True)
+
+
+class StatusLine:
+    """One line that is written over, and gone when the work is done."""
+
+    def __init__(self, *, is_wanted: bool = True) -> None:
+        self._stream = sys.stderr
+        self.is_shown, self._width = is_wanted and self._stream.isatty(), 0
+
+    def __enter__(self) -> StatusLine:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self.is_shown:
+            self._stream.write("\r" + text.ljust(self._width))
+            self._stream.flush()
+            self._width = len(text)
+
+    def clear(self) -> None:
+        """Leave an empty line for somebody else to write on."""
+        if self.is_shown and self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width = 0
+
+
+class PictureProgress:
     """Shows the picture, the step and an estimate that assumes pictures of one size."""
 
-    def __init__(self, stream: TextIO, pictures: int) -> None:
-        self._stream, self._pictures = stream, pictures
+    def __init__(self, line: StatusLine, pictures: int) -> None:
+        self._line, self._pictures = line, pictures
         self._start = self._shown = time.monotonic()
-        self._finished, self._width = 0, 0
+        self._finished = 0
 
     def update(self, item: Item, progress: Progress) -> None:
         """A run of an engine is done."""
@@ -30,23 +68,12 @@ class ProgressLine:
         left = (now - self._start) * (1 - done) / done
         place = f"[{self._finished + 1}/{self._pictures}] " if self._pictures > 1 else ""
         percent = 100 * progress.done // progress.total
-        self._show(f"{place}{item.name}  {progress.stage} {percent}%  {_clock(left)} left")
+        self._line.show(f"{place}{item.name}  {progress.stage} {percent}%  {_clock(left)} left")
 
     def finish_picture(self) -> None:
         """One more picture is over with."""
         self._finished += 1
-        self.clear()
-
-    def clear(self) -> None:
-        """Leave an empty line for somebody else to write on."""
-        self._show("")
-        self._stream.write("\r")
-        self._stream.flush()
-
-    def _show(self, line: str) -> None:
-        self._stream.write("\r" + line.ljust(self._width))
-        self._stream.flush()
-        self._width = len(line)
+        self._line.clear()
 
 
 def _clock(seconds: float) -> str:

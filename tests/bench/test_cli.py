@@ -88,7 +88,9 @@ def test_an_accuracy_gate_exits_with_6_after_the_report(bundle, photo, capsys):
         "--json",
         "-",
     ]
-    assert run_command(command, [str(bundle), *QUICK, *options, "--picture", photo, "--min-psnr", "101"]) == 6
+    assert (
+        run_command(command, [str(bundle), *QUICK, *options, "--picture", photo, "--min-psnr-y", "101"]) == 6
+    )
     captured = capsys.readouterr()
     [row] = [row for row in json.loads(captured.out)["accuracy"] if row["against"] == "FP32"]
     assert (row["psnr"], row["max_error"], row["worst_step_error"]) == (100.0, 0, 0.0)
@@ -100,6 +102,7 @@ def test_an_accuracy_gate_exits_with_6_after_the_report(bundle, photo, capsys):
     [
         (["nowhere"], "no bundle at nowhere"),
         (["--baseline", "magic"], "--baseline 'magic'"),
+        (["--baseline", "eager,none"], "--baseline 'none'"),
         (["--ablate", "everything"], "--ablate 'everything'"),
         (["--sizes", "12y"], "is not a size"),
         (["--batches", "0"], "no batch sizes"),

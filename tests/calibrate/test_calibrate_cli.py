@@ -36,6 +36,17 @@ def test_a_run_prints_what_it_did(half_bundle, photos, observed, tmp_path, capsy
     assert "int4 weights, evaluated on 1 photo" in capsys.readouterr().out
 
 
+def test_the_record_goes_into_a_file_beside_the_tables(half_bundle, photos, tmp_path, capsys):
+    record = tmp_path / "record.json"
+    options = ["--weights-only", "int4", "--images", photos, "--threads", 1, "--json", record]
+    assert run(half_bundle.path, "-o", tmp_path / "small", *options, "--min-psnr-rgb", 5) == 0
+    assert "int4 weights, judged by 1 photo" in capsys.readouterr().out
+    assert json.loads(record.read_text())["precision"] == "int4 weights"
+    assert run(half_bundle.path, "-o", tmp_path / "other", *options, "--min-psnr-rgb", 5) == 2
+    assert "record.json exists; choose another name, or replace it with --force" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -208,6 +208,27 @@ def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
     assert first["settings"]["guidance"] == 3.0  # the bundle's, filled in
 
 
+def test_a_picture_after_json_is_not_written_into(upscale, folder, tmp_path, capfd):
+    before = digests(folder)
+    assert upscale(folder / "a.png", "-o", tmp_path / "out", "--json", folder / "b.jpg") == 2
+    assert "b.jpg holds something else than records; name another --json file" in capfd.readouterr().err
+    assert digests(folder) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_are_added_to_those_that_are_there(upscale, folder, tmp_path, capfd):
+    for expected in (1, 2):
+        assert upscale(folder / "a.png", "-o", tmp_path / "out", "--force", "--json", tmp_path / "log") == 0
+        assert len((tmp_path / "log").read_text().splitlines()) == expected
+    assert upscale(folder / "a.png", "-o", tmp_path / "out", "--force", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["status"] == "done"
+
+
+def test_standard_input_has_no_dry_run(upscale, tmp_path, capfd):
+    assert upscale("-", "-o", tmp_path / "out.png", "--dry-run") == 2
+    assert "standard input can be read only once; leave out --dry-run" in capfd.readouterr().err
+
+
 def test_seeds_by_name_or_one_for_all(upscale, folder, tmp_path):
     (folder / "b.png").write_bytes((folder / "a.png").read_bytes())
     assert upscale(folder / "a.png", folder / "b.png", "-o", tmp_path / "own") == 0

@@ -13,13 +13,17 @@ from dit4sr.runtime.backends.choice import AUTO, Compatibility
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import INSTALL_ONNXRUNTIME, BadInputError
 from dit4sr.runtime.manifest import Component, TensorSpec
 
 NAME = "onnxruntime"
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}
 
+REPLACE_BY_CUDA = (
+    "pip uninstall onnxruntime, then pip install --force-reinstall onnxruntime-gpu, "
+    "for one hides the other; or leave --device at auto"
+)
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
 
 
@@ -33,7 +37,7 @@ def compatibility(device: str = AUTO) -> Compatibility:
             "any machine",
             "no onnxruntime",
             "onnxruntime is not installed",
-            "pip install onnxruntime",
+            INSTALL_ONNXRUNTIME,
             is_missing=True,
         )
     if device == CUDA and not _has_cuda():
@@ -42,7 +46,7 @@ def compatibility(device: str = AUTO) -> Compatibility:
             "any machine",
             CPU,
             "this onnxruntime reaches no CUDA device",
-            "pip install onnxruntime-gpu, or leave --device at auto",
+            REPLACE_BY_CUDA,
             is_missing=True,
         )
     return Compatibility(NAME, "any machine", device)

@@ -61,7 +61,7 @@ def test_what_is_not_there_is_refused(bundle, monkeypatch):
         with pytest.raises(MissingDependencyError, match="onnxruntime-gpu"):
             choose(bundle, device="cuda")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(MissingDependencyError, match="pip install onnxruntime"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'dit4sr\[cpu\]'"):
         choose(bundle)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+
 import click
 import pytest
 
@@ -40,10 +42,22 @@ def test_a_typed_error_is_one_line_and_its_code(kind, code, capsys):
     assert capsys.readouterr().err == "error: found this; expected that; do so\n"
 
 
-def test_anything_else_is_a_fault_of_ours(capsys, monkeypatch):
+def test_anything_else_is_an_internal_error_that_says_how_to_report_it(capsys, monkeypatch):
     monkeypatch.delenv("DIT4SR_DEBUG", raising=False)
     assert run_command(raising(ValueError("two\nlines")), []) == 1
-    assert capsys.readouterr().err.startswith("error: a fault of ours: ValueError: two lines")
+    assert capsys.readouterr().err == (
+        "error: internal error: ValueError: two lines; "
+        f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {version('dit4sr')})\n"
+    )
+
+
+def test_an_internal_error_is_one_line_in_a_checkout_that_is_not_installed(capsys, monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("dit4sr.runtime.console.command.version", absent)
+    assert run_command(raising(ValueError("here")), []) == 1
+    assert capsys.readouterr().err.endswith("(dit4sr from a checkout)\n")
 
 
 def test_debugging_adds_the_traceback(capsys, monkeypatch):

@@ -1,0 +1,105 @@
+"""Options that several commands have, so that the same flag means the same in each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dit4sr.runtime.console.help import Decorator, option
+from dit4sr.runtime.console.output import PIPE
+
+AUTO = "auto"
+DEVICES = (AUTO, "cpu", "cuda")
+PATH = click.Path(path_type=Path)
+"""A file or folder; whether it can be read, the command says in its own words."""
+
+
+def json_option(
+    help: str = "Also write the result as JSON; - prints it in place of the tables.",  # noqa: A002
+    *,
+    is_followed_by_inputs: bool = False,
+    aliases: Sequence[str] = (),
+) -> Decorator:
+    """``--json [FILE|-]``, as ``json_file``; alone it is standard output.
+
+    Where it was a flag without a value once, an input may follow it on an old command line
+    (``is_followed_by_inputs``): the next word is its FILE there only if that ends in ``.json`` or ``.jsonl``.
+    ``--json=FILE`` takes any name.
+    """
+    takes = _is_json_name if is_followed_by_inputs else lambda _word: True
+    return option(
+        "--json", "json_file", aliases=aliases, bare=PIPE, takes=takes, metavar="[FILE|-]", help=help
+    )
+
+
+def force_option(help: str = "Replace what is there.") -> Decorator:  # noqa: A002
+    """``--force``, as ``force``; ``--overwrite`` is the same."""
+    return option("--force", "force", aliases=["--overwrite"], is_flag=True, help=help)
+
+
+def threads_option(help: str = "Of one operator; 0 is one per core.") -> Decorator:  # noqa: A002
+    """``--threads N``."""
+    return option("--threads", type=click.IntRange(0, 1024), default=0, metavar="N", help=help)
+
+
+def backend_option() -> Decorator:
+    """``--backend NAME``; which there are, the runtime says when it opens a bundle."""
+    return option(
+        "--backend",
+        default=AUTO,
+        show_default=True,
+        metavar="NAME",
+        help="tensorrt, inductor, onnxruntime, or the best that the bundle and this machine allow.",
+    )
+
+
+def device_option(help: str = "Where to run; auto takes a GPU if there is one.") -> Decorator:  # noqa: A002
+    """``--device auto|cpu|cuda``."""
+    return option("--device", type=click.Choice(DEVICES), default=AUTO, show_default=True, help=help)
+
+
+def steps_option(help: str = "Evaluations of the network; the bundle's by default.") -> Decorator:  # noqa: A002
+    """``--steps N``; the settings of a run say what is too many."""
+    return option("--steps", type=int, metavar="N", help=help)
+
+
+def guidance_option() -> Decorator:
+    """``--guidance SCALE``, which other tools call ``--cfg``."""
+    return option(
+        "--guidance",
+        "guidance",
+        aliases=["--cfg"],
+        type=float,
+        metavar="SCALE",
+        help="Guidance scale; 1 turns it off; the bundle's by default.",
+    )
+
+
+def seed_option() -> Decorator:
+    """``--seed N|random``, as a number."""
+    return option(
+        "--seed", type=SeedType(), default="0", show_default=True, metavar="N|random", help="Of the noise."
+    )
+
+
+class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.2 on
+    """A whole number below 2⁶⁴, or the word "random", for which one is drawn here, once."""
+
+    name = "seed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that a word says."""
+        text = str(value)
+        if text == "random":
+            return secrets.randbelow(1 << 32)
+        if not text.isascii() or not text.isdigit() or int(text) >= 1 << 64:
+            self.fail(f"{text!r} is no seed; write a whole number below 2⁶⁴, or random", param, ctx)
+        return int(text)
+
+
+def _is_json_name(word: str) -> bool:
+    return word == PIPE or word.endswith((".json", ".jsonl"))
