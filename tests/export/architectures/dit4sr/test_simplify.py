@@ -170,8 +170,7 @@ def test_a_recipe_reads_only_what_it_needs():
 def test_resident_parameters_at_full_size():
     with torch.device("meta"):
         resident = {
-            flavour: resident_parameters(Denoiser(TransformerConfig(flavour=flavour)))
-            for flavour in Flavour
+            flavour: resident_parameters(Denoiser(TransformerConfig(flavour=flavour))) for flavour in Flavour
         }
     assert resident == {Flavour.COPIED: 1_722_510_464, Flavour.OWN: 1_809_861_248}
 
