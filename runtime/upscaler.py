@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends.choice import AUTO, Choice, choose
+from dit4sr.runtime.backends.choice import Choice, choose
+from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.components import Components

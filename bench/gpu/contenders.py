@@ -26,8 +26,10 @@ from dit4sr.export.component import ComponentSource
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
 from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
-from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor, InductorContext, InductorEngine
-from dit4sr.runtime.backends.inductor.packages import NAME, Package
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
+from dit4sr.runtime.backends.inductor import NAME
+from dit4sr.runtime.backends.inductor.backend import Inductor, InductorContext, InductorEngine
+from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of
 from dit4sr.runtime.manifest import Component, Engine, TensorSpec, record_of
 

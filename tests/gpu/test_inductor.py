@@ -16,8 +16,9 @@ from dit4sr.export.component import static_sizes
 from dit4sr.export.engines.inductor.builder import InductorConfig, add_to
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor
-from dit4sr.runtime.backends.inductor.packages import gpu_target
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
+from dit4sr.runtime.backends.inductor.backend import Inductor
+from dit4sr.runtime.backends.inductor.compatibility import gpu_target
 from dit4sr.runtime.bundle import Bundle
 
 pytestmark = pytest.mark.gpu

@@ -20,8 +20,8 @@ from dit4sr.export.component import static_sizes
 from dit4sr.export.engines.tensorrt import Forms, TensorRtConfig, add_to
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.context_pool import WARM_RUNS
 from dit4sr.runtime.bundle import Bundle
 
 pytestmark = pytest.mark.gpu
@@ -88,8 +88,8 @@ def test_step_is_as_exact_recorded_as_run_directly(planned):
         for name, truth, rounded in zip(step.outputs, exact, plain, strict=True):
             found = backend.download(targets[name])
             assert verify.relative_error(found, truth) <= 2 * verify.relative_error(rounded, truth)
-    with engine.seats_for(arrays).borrow() as seat:
-        assert seat.is_recorded
+    with engine.pool_for(arrays).borrow() as pooled:
+        assert pooled.is_recorded
 
 
 @pytest.mark.parametrize("guidance", [8.0, 1.0], ids=["guided", "unguided"])

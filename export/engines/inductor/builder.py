@@ -35,8 +35,9 @@ from dit4sr.export.verify import (
     weight_of,
 )
 from dit4sr.runtime.axes import Sizes, axis_length
-from dit4sr.runtime.backends.choice import AUTO
-from dit4sr.runtime.backends.inductor.packages import CPU, NAME, gpu_target, instruction_sets
+from dit4sr.runtime.backends.compatibility import AUTO
+from dit4sr.runtime.backends.inductor import CPU, NAME
+from dit4sr.runtime.backends.inductor.compatibility import gpu_target, instruction_sets
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
 from dit4sr.runtime.manifest import Check, Component, Engine, Manifest, ModelCard, TensorSpec, record_of

@@ -11,7 +11,7 @@ import tensorrt as trt
 
 from dit4sr.export.engines.tensorrt.compiler import Built, Order
 from dit4sr.export.engines.tensorrt.graph import PreparedGraph
-from dit4sr.runtime.backends.tensorrt.library import Complaints
+from dit4sr.runtime.backends.tensorrt.library import ErrorLogger
 
 PLUGINS = {
     "JointAttention": "dit4sr.kernels.joint_attention.plugin",
@@ -24,21 +24,21 @@ class TensorRtCompiler:
     """TensorRT's builder, parser and inspector."""
 
     def __init__(self) -> None:
-        self._complaints = Complaints()
-        self._builder = trt.Builder(self._complaints)
+        self._errors = ErrorLogger()
+        self._builder = trt.Builder(self._errors)
 
     def compile(self, order: Order, progress: Callable[[str], None]) -> Built:
         """Parse, configure, build, inspect."""
         register(order.graph.plugins)
         network = self._builder.create_network(_network_flags())
-        parser = trt.OnnxParser(network, self._complaints)
+        parser = trt.OnnxParser(network, self._errors)
         self._parse(parser, order.graph)
         config = self._configured(order)
         monitor = ProgressMonitor(progress)
         config.progress_monitor = monitor
         plan = self._builder.build_serialized_network(network, config)
         if plan is None:
-            raise self._complaints.about("TensorRT builds no plan")
+            raise self._errors.error("TensorRT builds no plan")
         cache = bytes(config.get_timing_cache().serialize())
         return Built(plan, self._layers(plan, order), cache)
 
@@ -74,11 +74,11 @@ class TensorRtCompiler:
         return config
 
     def _layers(self, plan: Any, order: Order) -> list[dict[str, Any]]:
-        runtime = trt.Runtime(self._complaints)
+        runtime = trt.Runtime(self._errors)
         runtime.engine_host_code_allowed = order.version_compatible
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise self._complaints.about("TensorRT rejects the plan it has built")
+            raise self._errors.error("TensorRT rejects the plan it has built")
         inspector = engine.create_engine_inspector()
         text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
         layers = json.loads(text).get("Layers", [])

@@ -22,7 +22,7 @@ from dit4sr.export.engines.inductor.builder import InductorConfig, add_to, prefl
 from dit4sr.export.engines.inductor.packaging import write_weights
 from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.inductor.packages import instruction_sets
+from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.backends.inductor.tensors import read_weights
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
