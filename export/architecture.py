@@ -37,6 +37,8 @@ class ComponentSource:
     """What makes the part's numbers of words, if that is what it reads."""
     static_sizes: Sizes = field(default_factory=dict)
     """Axes that are fixed, in a static export, at other sizes than the network's."""
+    rounded_modules: tuple[type[nn.Module], ...] = ()
+    """Modules of the network's own all of whose weights enter products: half precision rounds them."""
 
 
 class Architecture(Protocol):

@@ -20,7 +20,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format as in_layout
 from dit4sr.bench.gpu.autoencoder import CHANNELS, LATENT, Decoder, Encoder
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs, tera_flops
-from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
+from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES, Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 from dit4sr.export.architectures.step import Step
@@ -146,7 +146,7 @@ def engine(work: Workload, max_autotune: bool) -> Call:
 def packaged(module: nn.Module, inputs: Sequence[Tensor], work: Workload, max_autotune: bool = False) -> Call:
     """A module from meta tensors, as a package under the runtime's own backend, warm."""
     with work.device:
-        mixed = MixedModule(module, random_weights(module), work.dtype, work.device)
+        mixed = MixedModule(module, random_weights(module), work.dtype, work.device, ROUNDED_MODULES)
     with tempfile.TemporaryDirectory() as scratch:
         context, answers = opened(mixed, inputs, Path(scratch), work, max_autotune)
     arrays = {f"input{i}": array_of(tensor) for i, tensor in enumerate(inputs)}

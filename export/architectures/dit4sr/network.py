@@ -8,7 +8,7 @@ import torch
 
 from dit4sr.export.architecture import ComponentSource
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
+from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES, Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
 from dit4sr.export.architectures.step import Step
@@ -88,6 +88,7 @@ class Dit4sr:
                 ("next_latent", "velocity"),
                 denoiser_recipes(config),
                 self.source,
+                rounded_modules=ROUNDED_MODULES,
             ),
         ]
 
