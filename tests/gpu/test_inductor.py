@@ -13,7 +13,8 @@ from support.small_system import small_system
 
 from dit4sr.export import verify
 from dit4sr.export.component import static_sizes
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS

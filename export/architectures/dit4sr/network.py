@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention
-from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
-from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
+from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES, Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
@@ -96,7 +94,7 @@ class Dit4sr:
                 ("next_latent", "velocity"),
                 step_recipes(denoiser_recipes(config)),
                 self.weights,
-                rounded_modules=(PackedAttention, InjectedFeedForward),
+                rounded_modules=ROUNDED_MODULES,
             ),
         ]
 

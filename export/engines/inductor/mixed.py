@@ -1,4 +1,4 @@
-"""A module that computes as its graph does: products in half, all else in FP32."""
+"""A module that computes as its graph does: matrix products and convolutions in half, all else in FP32."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     )
 } | dict(OPERATORS)
 
-ALWAYS_ROUNDED = (nn.Linear, nn.Conv2d)
-"""Modules all of whose own weights enter products; those of norms and tables stay FP32."""
+ROUNDED_MODULES = (nn.Linear, nn.Conv2d)
+"""Modules of torch's all of whose weights are read by products; those of norms and tables stay FP32."""
 
 
 class MixedProducts(TorchFunctionMode):
@@ -70,12 +70,12 @@ class MixedModule(nn.Module):
     ) -> None:
         """``module`` may be on meta tensors; ``weight`` gives each of its tensors by name.
 
-        ``rounded_modules`` are those of the network's own all of whose weights enter products.
+        ``rounded_modules`` are those of the network's own all of whose weights are read by products.
         """
         super().__init__()
         self.module = copy.deepcopy(module)
         self._rounding = rounding
-        kinds: tuple[type[nn.Module], ...] = (*ALWAYS_ROUNDED, *rounded_modules)
+        kinds: tuple[type[nn.Module], ...] = (*ROUNDED_MODULES, *rounded_modules)
         rounded = {
             f"{path}.{name}".removeprefix(".")
             for path, part in self.module.named_modules()

@@ -6,7 +6,8 @@ import pytest
 import torch
 from support.small_system import small_system
 
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime.bundle import Bundle
 

@@ -18,8 +18,10 @@ from support.small_system import small_system
 from dit4sr.export import cli, verify
 from dit4sr.export.component import static_sizes
 from dit4sr.export.engines.inductor import builder as inductor
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to, preflight
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.inductor.packaging import write_weights
+from dit4sr.export.engines.inductor.preflight import preflight
 from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
