@@ -51,7 +51,7 @@ class Builder(Protocol):
         ...
 
     def add_to(self, bundle: Bundle, pipeline: Pipeline | None, config: Any, progress: Progress) -> Manifest:
-        """Add engines to a bundle that was exported from the pipeline, or of whose origin nothing is there."""
+        """Add engines to a bundle; its pipeline is there only where its checkpoint was given."""
         ...
 
 

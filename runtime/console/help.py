@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -84,13 +84,13 @@ class Command(click.Command):
         return spelt
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under their headings, in the order in which the headings first occur."""
+        """Write the options under their headings, in the order in which these occur; the rest comes last."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
             record = option.get_help_record(ctx)
             if record is not None and isinstance(option, click.Option):
                 groups.setdefault(getattr(option, "heading", ELSE), []).append(record)
-        for heading, records in groups.items():
+        for heading, records in sorted(groups.items(), key=lambda group: group[0] == ELSE):
             with formatter.section(heading):
                 formatter.write_dl(records)
 
@@ -125,6 +125,13 @@ def group(heading: str, *options: Decorator) -> Decorator:
         return function
 
     return decorate
+
+
+def add_options(command: Command, heading: str, options: Iterable[click.Option]) -> None:
+    """Give a command options that somebody else offers, listed under a heading."""
+    for each in options:
+        each.heading = heading  # type: ignore[attr-defined]
+        command.params.append(each)
 
 
 def without(command: Command, words: Sequence[str], names: Collection[str]) -> list[str]:

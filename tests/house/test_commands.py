@@ -10,20 +10,30 @@ import pytest
 
 from dit4sr.bench.cli import command as bench
 from dit4sr.calibrate.cli import command as calibrate
+from dit4sr.export.cli import command as export
 from dit4sr.runtime.cli import command as upscale
 from dit4sr.runtime.console.command import run_command
 
-COMMANDS = {"dit4sr-bench": bench, "dit4sr-calibrate": calibrate, "dit4sr-upscale": upscale}
+COMMANDS = {
+    "dit4sr-bench": bench,
+    "dit4sr-calibrate": calibrate,
+    "dit4sr-export": export,
+    "dit4sr-upscale": upscale,
+}
+RUNNING = ("dit4sr-bench", "dit4sr-calibrate", "dit4sr-upscale")
+"""Those that run a bundle."""
+
 SHARED = {
     "--backend": ("dit4sr-bench", "dit4sr-upscale"),
     "--device": ("dit4sr-bench", "dit4sr-upscale"),
     "--seed": ("dit4sr-calibrate", "dit4sr-upscale"),
-    "--threads": tuple(COMMANDS),
-    "--steps": tuple(COMMANDS),
-    "--guidance": tuple(COMMANDS),
+    "--threads": RUNNING,
+    "--steps": RUNNING,
+    "--guidance": RUNNING,
     "--json": tuple(COMMANDS),
     "--force": tuple(COMMANDS),
 }
+LAST_GROUP = dict.fromkeys(RUNNING, "Speed and memory:") | {"dit4sr-export": "Engines:"}
 EVERY = pytest.mark.parametrize("name", COMMANDS)
 
 
@@ -43,9 +53,7 @@ def test_help_is_grouped_and_ends_with_two_examples_that_parse(name, capsys):
     command = COMMANDS[name]
     assert run_command(command, ["--help"]) == 0
     printed = capsys.readouterr().out
-    assert (
-        printed.index("Input and output:") < printed.index("Speed and memory:") < printed.index("Examples:")
-    )
+    assert printed.index("Input and output:") < printed.index(LAST_GROUP[name]) < printed.index("Examples:")
     examples = [line.strip() for line in printed.splitlines() if line.startswith(f"  {name} ")]
     assert len(examples) == 2
     for line in examples:
@@ -85,6 +93,8 @@ def test_the_same_flag_means_the_same_in_every_command(flag):
         ("dit4sr-calibrate", ["--json", "my-bundle"], ["my-bundle", "--json", "-"]),
         ("dit4sr-calibrate", ["my-bundle", "--json"], ["--json", "-", "my-bundle"]),
         ("dit4sr-calibrate", ["--overwrite"], ["--force"]),
+        ("dit4sr-export", ["--json", "my-bundle"], ["my-bundle", "--json", "-"]),
+        ("dit4sr-export", ["--overwrite"], ["--force"]),
         ("dit4sr-bench", ["--min-psnr", "30"], ["--min-psnr-y", "30"]),
         ("dit4sr-bench", ["--json", "record"], ["--json=record"]),
         ("dit4sr-bench", ["--json", "-"], ["--json"]),

@@ -144,7 +144,7 @@ def test_other_sizes_are_refused_with_those_it_takes(compiled):
 
 def test_engines_are_built_from_the_bundles_own_weights(compiled):
     with pytest.raises(BadInputError, match="exported from other weights"):
-        add_to(compiled, replace(small_system(), checkpoint={"random weights": "seed 6"}), InductorConfig())
+        add_to(compiled, replace(small_system(), origin={"random weights": "seed 6"}), InductorConfig())
 
 
 @pytest.mark.parametrize(
