@@ -38,7 +38,7 @@ class ComponentSource:
     static_sizes: Sizes = field(default_factory=dict)
     """Axes that are fixed, in a static export, at other sizes than the network's."""
     rounded_modules: tuple[type[nn.Module], ...] = ()
-    """Modules of the network's own all of whose weights enter products: half precision rounds them."""
+    """Modules of the network's own all of whose weights enter matrix multiplications, rounded for them."""
 
 
 class Architecture(Protocol):
