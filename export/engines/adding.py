@@ -17,7 +17,7 @@ Progress = Callable[[str], None]
 
 
 class Build(Protocol):
-    """What compiles components: a builder module's ``build`` with its config bound."""
+    """A function that compiles components: a builder module's ``build`` with its config bound."""
 
     def __call__(self, bundle: Bundle, *, folder: Path, progress: Progress) -> tuple[Engine, ...]:
         """Write ``folder/engines/<backend>-<target>/<component>.<suffix>``; return the manifest's records."""

@@ -66,7 +66,7 @@ class TensorRtBuilder:
         return tensorrt.config_of(given)
 
     def check(self, precision: str, config: TensorRtConfig) -> None:
-        """Ask for the libraries and the device."""
+        """Refuse where a library, or the device that is asked for, is missing."""
         from dit4sr.export.engines.tensorrt.preflight import check
 
         check(precision, config)
@@ -78,7 +78,7 @@ class TensorRtBuilder:
         config: TensorRtConfig,
         progress: Progress,
     ) -> Manifest:
-        """Add plans."""
+        """Add plans to a bundle, whatever it was exported from."""
         from dit4sr.export.engines.tensorrt.builder import add_to
 
         return add_to(bundle, config, progress=progress)
@@ -95,7 +95,7 @@ class InductorBuilder:
         return inductor.config_of(given)
 
     def check(self, precision: str, config: InductorConfig) -> None:
-        """Ask for the compiler and the device."""
+        """Refuse where the compiler, or the device that is asked for, is missing."""
         from dit4sr.export.engines.inductor.preflight import preflight
 
         preflight(precision, config)
@@ -103,7 +103,7 @@ class InductorBuilder:
     def add_to(
         self, bundle: Bundle, pipeline: Pipeline | None, config: InductorConfig, progress: Progress
     ) -> Manifest:
-        """Add packages."""
+        """Add packages to a bundle that was exported from the system."""
         from dit4sr.export.engines.inductor.builder import add_to
 
         assert pipeline is not None  # `EngineRequests.add_to` refuses first
@@ -114,7 +114,7 @@ BUILDERS: Mapping[str, Builder] = {
     "tensorrt": TensorRtBuilder(),
     "inductor": InductorBuilder(),
 }
-"""In the order in which they are built."""
+"""Every kind of engine by name, in the order in which they are built."""
 
 
 def engine_options() -> list[click.Option]:

@@ -126,7 +126,7 @@ def _report(engine: Engine) -> str:
     return (
         f"; {engine.files[0].path.rpartition('/')[2]}: {report.layers} layers, "
         f"{report.fused_attentions} of {report.attentions} attentions fused, "
-        f"{report.fp8_products} FP8 products, {report.casts} casts, {report.reformats} reformats"
+        f"{report.fp8_products} FP8 MatMuls, {report.casts} casts, {report.reformats} reformats"
     )
 
 

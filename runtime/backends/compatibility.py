@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dit4sr.runtime.errors import IncompatibleError, MissingDependencyError
 
 AUTO = "auto"
-"""Of backends or devices, the best that fits."""
+"""The name that asks for the best backend or device that fits."""
 
 
 @dataclass(frozen=True)

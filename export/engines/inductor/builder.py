@@ -155,7 +155,7 @@ class _PackageBuilder:
 
 
 def versions(target: str) -> dict[str, str]:
-    """What the runtime compares with the machine it finds itself on."""
+    """Versions and abilities that the runtime compares with those of the machine it finds itself on."""
     found = {"torch": importlib.metadata.version("torch")}
     if target == CPU:
         return found | {"instructions": " ".join(instruction_sets())}

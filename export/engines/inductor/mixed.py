@@ -1,4 +1,4 @@
-"""A module that computes as its graph does: matrix products and convolutions in half, all else in FP32."""
+"""A module that computes as its graph does: matrix multiplications in half precision, all else in FP32."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ OPERATORS: Mapping[Any, Callable[..., Any]] = {
     torch.ops.dit4sr.joint_attention_dual.default: joint.joint_attention_dual,
     torch.ops.dit4sr.joint_attention_final.default: joint.joint_attention_final,
 }
-"""What stands for our operators where they are not registered."""
+"""Forms of our operators that the compiler sees through, where they are not registered."""
 
-PRODUCTS: Mapping[Any, Callable[..., Any]] = {
-    product: product
-    for product in (
+MATRIX_OPERATORS: Mapping[Any, Callable[..., Any]] = {
+    operator: operator
+    for operator in (
         F.linear,
         F.conv2d,
         F.scaled_dot_product_attention,
@@ -34,13 +34,14 @@ PRODUCTS: Mapping[Any, Callable[..., Any]] = {
         Tensor.__matmul__,
     )
 } | dict(OPERATORS)
+"""Calls that a graph computes in half precision, and what they become."""
 
 ROUNDED_MODULES = (nn.Linear, nn.Conv2d)
-"""Modules of torch's all of whose weights are read by products; those of norms and tables stay FP32."""
+"""Modules of torch's all of whose weights those operators read; weights of norms and tables stay FP32."""
 
 
-class MixedProducts(TorchFunctionMode):
-    """Rounds what enters a product and widens what leaves it; the compiler fuses both into the neighbours."""
+class MixedPrecision(TorchFunctionMode):
+    """Rounds the operands of matrix operators and widens their results; the compiler fuses both with them."""
 
     def __init__(self, rounding: torch.dtype) -> None:
         super().__init__()
@@ -50,11 +51,11 @@ class MixedProducts(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Every call of torch passes through here."""
-        product = PRODUCTS.get(func)
-        if product is None:
+        operator = MATRIX_OPERATORS.get(func)
+        if operator is None:
             return func(*args, **(kwargs or {}))
         args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to(self._rounding), (args, kwargs or {}))
-        return tree_map_only(Tensor, Tensor.float, product(*args, **kwargs))
+        return tree_map_only(Tensor, Tensor.float, operator(*args, **kwargs))
 
 
 class MixedModule(nn.Module):
@@ -70,7 +71,7 @@ class MixedModule(nn.Module):
     ) -> None:
         """``module`` may be on meta tensors; ``weight`` gives each of its tensors by name.
 
-        ``rounded_modules`` are those of the network's own all of whose weights are read by products.
+        ``rounded_modules`` are those of the network's own all of whose weights matrix operators read.
         """
         super().__init__()
         self.module = copy.deepcopy(module)
@@ -91,5 +92,5 @@ class MixedModule(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """FP32 in, FP32 out."""
-        with MixedProducts(self._rounding):
+        with MixedPrecision(self._rounding):
             return self.module(*inputs)

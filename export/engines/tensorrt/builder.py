@@ -88,7 +88,7 @@ class _PlanBuilder:
         self._cache = TimingCache.of(config.timing_cache, tools.machine)
 
     def build(self, name: str, profile: Profile) -> Engine:
-        """One plan."""
+        """Build one plan, examine it, and return what the manifest says of it."""
         label = f"{name} {profile.name}".rstrip()
         component = self._bundle.components[name]
         graph = prepared(self._bundle.component_file(name), component.inputs, profile, self._config.forms)
@@ -157,12 +157,12 @@ class _PlanBuilder:
         checks = record.verification
         if self._config.verify:
             self._progress(f"{label}: verifying against its graph")
-            checks = verified(alone, self._backend, profile)
+            checks = verified(alone, self._backend, profile, self._bundle)
         assert record.plan is not None
         return replace(record, verification=checks, plan=replace(record.plan, report=report))
 
     def _versions(self) -> dict[str, str]:
-        """What the runtime compares with the machine it finds itself on."""
+        """Versions that the runtime compares with those of the machine it finds itself on."""
         machine = self._machine
         return {
             "tensorrt": machine.tensorrt,

@@ -27,7 +27,7 @@ ATTENTIONS = {
 
 @dataclass(frozen=True)
 class PreparedGraph:
-    """What is given to the parser, and what is in it."""
+    """A graph as it is given to the parser, and what of interest is in it."""
 
     content: bytes
     """The graph alone; large weights stay in the file beside the original."""

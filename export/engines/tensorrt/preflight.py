@@ -42,6 +42,7 @@ def check_machine(precision: str, config: TensorRtConfig, machine: Machine) -> N
     """Refuse what can be known to fail without a bundle."""
     _check_request(precision, config)
     _check_libraries(machine, uses_plugins="plugin" in astuple(config.forms))
+    _check_comparator(config)
     _check_device(precision, config, machine)
 
 
@@ -76,6 +77,14 @@ def _check_libraries(machine: Machine, *, uses_plugins: bool) -> None:
         raise IncompatibleError(
             f"the plugin module of TensorRT {machine.tensorrt} does not understand NumPy {np.__version__}",
             fix="pip install 'numpy<2.4' while building, or TensorRT 11.2.1 or newer",
+        )
+
+
+def _check_comparator(config: TensorRtConfig) -> None:
+    if config.verify and importlib.util.find_spec("polygraphy") is None:
+        raise MissingDependencyError(
+            "Polygraphy, which compares plans with their graphs, is not installed here",
+            fix=f"{INSTALL}, or build with --no-verify",
         )
 
 

@@ -46,7 +46,7 @@ class Span:
         return self.least == self.most
 
     def times(self, other: Span) -> Span:
-        """Sizes of a product."""
+        """Sizes of two axes that are flattened into one."""
         return Span(self.least * other.least, self.best * other.best, self.most * other.most)
 
     def over(self, unit: int) -> Span:

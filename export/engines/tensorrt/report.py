@@ -13,7 +13,7 @@ from dit4sr.runtime.errors import AccuracyError
 from dit4sr.runtime.manifest import LayerTime, PlanReport
 
 FUSED_ATTENTION = re.compile(r"_mha|fmha|flash_?att", re.IGNORECASE)
-PRODUCT = re.compile(r"gemm|matmul|matrix_?multiply|cublas|xmma|cutlass|conv", re.IGNORECASE)
+MATMUL = re.compile(r"gemm|matmul|matrix_?multiply|cublas|xmma|cutlass|conv", re.IGNORECASE)
 SLOWEST = 10
 
 
@@ -26,7 +26,7 @@ def report_of(
         layers=len(layers),
         attentions=attentions,
         fused_attentions=sum(map(_is_fused_attention, layers)),
-        fp8_products=sum(map(_is_fp8_product, layers)),
+        fp8_products=sum(map(_is_fp8_matmul, layers)),
         casts=sum(_is_called("cast", layer) for layer in layers),
         reformats=sum(_is_called("reformat", layer) for layer in layers),
         slowest=tuple(LayerTime(name, round(time, 6)) for name, time in slowest),
@@ -52,9 +52,9 @@ def _is_fused_attention(layer: Mapping[str, Any]) -> bool:
     return is_ours or bool(FUSED_ATTENTION.search(names))
 
 
-def _is_fp8_product(layer: Mapping[str, Any]) -> bool:
-    """A product is told by its operands: a tactic's name may promise what is not kept."""
-    if not PRODUCT.search(_words(layer, "LayerType", "TacticName")):
+def _is_fp8_matmul(layer: Mapping[str, Any]) -> bool:
+    """True for a MatMul of two FP8 operands: a tactic's name may promise what is not kept."""
+    if not MATMUL.search(_words(layer, "LayerType", "TacticName")):
         return False
     operands = [_type_of(tensor) for tensor in layer.get("Inputs", ())]
     return sum("FP8" in kind or "E4M3" in kind for kind in operands) >= 2

@@ -1,4 +1,4 @@
-"""What TensorRT has learnt of its kernels' times, kept between builds. Losing it costs time, nothing else."""
+"""The times of TensorRT's kernels, kept between builds. Losing them costs time, nothing else."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class TimingCache:
 
     @classmethod
     def of(cls, folder: Path | None, machine: Machine) -> TimingCache:
-        """In a folder, the user's cache folder by default."""
+        """The cache for a machine, in a folder or in the user's cache folder."""
         home = folder or user_cache("tensorrt")
         device = "".join(c if c.isalnum() else "-" for c in machine.device) or machine.architecture
         return cls(home / f"{machine.tensorrt}-{device}.cache")
 
     def read(self) -> bytes:
-        """What is there."""
+        """The bytes that earlier builds left; none if there are none."""
         try:
             return self.path.read_bytes()
         except OSError:

@@ -1,7 +1,7 @@
-"""Does a plan compute what its graph says? Both on the same inputs: the plan as the runtime runs it.
+"""Does a plan compute what its graph says? Both run on the same inputs, the plan as the runtime runs it.
 
 The graph was compared with torch when it was exported, and may err as much as twice plain rounding. The plan
-may be that far from the graph.
+may be that far from the graph. One that is further is left for Polygraphy to look into.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import onnx
 
+from dit4sr.export.engines.comparison import Comparison
+from dit4sr.export.engines.reproduction import COMMANDS, leave_reproduction
 from dit4sr.export.engines.tensorrt.profiles import Profile
-from dit4sr.export.verify import Arrays, graph_runner, relative_error, seeded_inputs
+from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.plans import plans_for
 from dit4sr.runtime.bundle import Bundle
@@ -24,15 +26,34 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Questioned:
-    """What is asked of: inputs, and how many words it knows."""
+class GraphInputs:
+    """The inputs of a graph, and how many words it knows."""
 
     inputs: tuple[TensorSpec, ...]
     vocabulary: int
 
 
-def verified(bundle: Bundle, backend: TensorRt, profile: Profile) -> tuple[Check, ...]:
-    """Compare a bundle's only plan with its graph; a graph that was not checked allows no judgement."""
+def verified(bundle: Bundle, backend: TensorRt, profile: Profile, original: Bundle) -> tuple[Check, ...]:
+    """Compare a bundle's only plan with its graph; a graph that was not checked allows no judgement.
+
+    What is needed to look into a failure is left beside the original bundle.
+    """
+    comparison = compared(bundle, backend, profile)
+    if comparison is None:
+        return ()
+    verdicts = comparison.verdicts()
+    if all(verdicts):
+        return tuple(verdict.check for verdict in verdicts)
+    failed = next(verdict.check for verdict in verdicts if not verdict)
+    raise AccuracyError(
+        f"{failed.component}: {failed.output} of the plan is off by {failed.error:.1e}",
+        expected=f"at most {failed.allowed:.1e}, what its graph was allowed against torch",
+        fix=_ways_on(comparison, bundle, original),
+    )
+
+
+def compared(bundle: Bundle, backend: TensorRt, profile: Profile) -> Comparison | None:
+    """The graph and the plan of a bundle's only engine, run on the same inputs."""
     [engine] = bundle.engines
     allowed = {
         check.output: check.allowed
@@ -40,24 +61,36 @@ def verified(bundle: Bundle, backend: TensorRt, profile: Profile) -> tuple[Check
         if check.component == engine.component
     }
     if not allowed:
-        return ()
-    feeds = questions(bundle, engine.component, profile)
-    truths = graph_runner(bundle.component_file(engine.component))(feeds)
+        return None
+    outputs = [spec.name for spec in bundle.components[engine.component].outputs]
+    feeds = sample_inputs(bundle, engine.component, profile)
+    golden = graph_runner(bundle.component_file(engine.component))(feeds)
     context = backend.open(bundle, engine.component).context()
     answers = context.run({name: backend.upload(values) for name, values in feeds.items()})
-    checks = []
-    for spec, truth in zip(bundle.components[engine.component].outputs, truths, strict=True):
-        found = backend.download(answers[spec.name])
-        check = Check(engine.component, spec.name, relative_error(found, truth), allowed[spec.name])
-        # Written so that an answer that is no number fails.
-        if not check.error <= check.allowed:
-            raise AccuracyError(
-                f"{engine.component}: {spec.name} of the plan is off by {check.error:.1e}",
-                expected=f"at most {check.allowed:.1e}, what its graph was allowed against torch",
-                fix="build with another --attention or --inject, or export with --precision bf16 or fp32",
-            )
-        checks.append(check)
-    return tuple(checks)
+    return Comparison(
+        engine.component,
+        inputs=feeds,
+        golden=dict(zip(outputs, golden, strict=True)),
+        found={name: backend.download(answers[name]) for name in outputs},
+        allowed=allowed,
+    )
+
+
+def _ways_on(comparison: Comparison, bundle: Bundle, original: Bundle) -> str:
+    """Advice for a plan that strays, and the place where it was left."""
+    fix = "build with another --attention or --inject, or export with --precision bf16 or fp32"
+    [engine] = bundle.engines
+    graph = original.components[engine.component].graph
+    try:
+        folder = leave_reproduction(
+            comparison,
+            engine=bundle.path / engine.files[0].path,
+            graph=original.path / graph.path,
+            beside=original.path.resolve(),
+        )
+    except OSError:
+        return fix
+    return f"{fix}; {folder / COMMANDS} says how to look into it"
 
 
 def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str, float]:
@@ -68,7 +101,7 @@ def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str
     weights = bundle.component_file(engine.component) if plan.details.is_stripped else None
     loaded = backend.driver.load(path, weights=weights, runs_own_code=plan.details.is_version_compatible)
     execution = loaded.execution(0)
-    feeds = questions(bundle, engine.component, profile)
+    feeds = sample_inputs(bundle, engine.component, profile)
     arrays = {name: backend.upload(values) for name, values in feeds.items()}
     for name, array in arrays.items():
         if not plan.is_static:
@@ -83,13 +116,13 @@ def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str
     return execution.time_layers(backend.driver.stream)
 
 
-def questions(bundle: Bundle, component: str, profile: Profile) -> Arrays:
+def sample_inputs(bundle: Bundle, component: str, profile: Profile) -> Arrays:
     """Seeded inputs of the sizes that the profile is best at."""
     inputs = bundle.components[component].inputs
     sizes = {axis: span.best for axis, span in profile.sizes.items()}
     graph = bundle.path / bundle.components[component].graph.path
-    asked = Questioned(inputs, vocabulary_of(graph, inputs))
-    return seeded_inputs(asked, {"steps": 1, "branches": 1, **sizes})
+    wanted = GraphInputs(inputs, vocabulary_of(graph, inputs))
+    return seeded_inputs(wanted, {"steps": 1, "branches": 1, **sizes})
 
 
 def vocabulary_of(graph: Path, inputs: tuple[TensorSpec, ...]) -> int:

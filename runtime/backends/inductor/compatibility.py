@@ -46,7 +46,7 @@ def _fit(bundle: Bundle, target: str, device: str) -> Compatibility:
 
 
 def _obstacles(bundle: Bundle, records: Sequence[Engine], target: str, device: str) -> Iterator[Obstacle]:
-    """In the order of what it costs to find them out."""
+    """Everything that stands in the way, in the order of what it costs to find out."""
     versions, here = records[0].versions, _installed()
     if missing := sorted(bundle.components.keys() - {record.component for record in records}):
         yield Obstacle(f"not for {', '.join(missing)}", REBUILD)

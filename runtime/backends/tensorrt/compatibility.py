@@ -23,8 +23,11 @@ DIGESTS = {
     "JointAttentionDual": _ATTENTION,
     "DepthwiseInject": "d676864a",
 }
-"""Of the code of the kernels that plans carry, which a test holds them against. A plan keeps its kernels for
-good, so a corrected one reaches it only by being built anew, and older plans are refused."""
+"""Digests of the code of the kernels that plans carry; a test holds them against it.
+
+A plan keeps its kernels for good: a corrected one reaches it only by being built anew, and older plans are
+refused.
+"""
 
 
 def compatibility(bundle: Bundle, device: str = AUTO, machine: Machine | None = None) -> Compatibility:

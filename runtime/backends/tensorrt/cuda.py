@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 FIRST_DEVICE = (2, 0)
-"""As DLPack counts."""
+"""The first CUDA device, as DLPack counts."""
 
 
 def runtime() -> Any:
@@ -29,7 +29,7 @@ def checked(answer: tuple[Any, ...]) -> Any:
 
 
 def architecture() -> str:
-    """Of the first visible device."""
+    """The first visible device's, as in ``sm_90``."""
     cuda = runtime()
     kind = cuda.cudaDeviceAttr
     parts = (kind.cudaDevAttrComputeCapabilityMajor, kind.cudaDevAttrComputeCapabilityMinor)
@@ -52,12 +52,12 @@ class Cuda:
 
     @property
     def architecture(self) -> str:
-        """Of the device, as in ``sm_90``."""
+        """The device's, as in ``sm_90``."""
         return architecture()
 
     @property
     def stream(self) -> int:
-        """Where all work goes."""
+        """The stream that all work goes to."""
         return self._stream
 
     def follow(self, stream: int, *, after: int) -> None:

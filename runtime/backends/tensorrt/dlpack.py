@@ -62,7 +62,7 @@ _pointer_of_dying = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c
 )
 
 _lent: dict[int, tuple[Any, ...]] = {}
-"""What capsules point to, by its address, until it is given back."""
+"""Everything that capsules point to, by address, until it is given back."""
 
 
 def _give_back(address: int) -> None:

@@ -55,7 +55,7 @@ class LoadedPlan(Protocol):
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
-        """Inputs and outputs."""
+        """The plan's inputs and outputs."""
         ...
 
     @property
@@ -78,12 +78,12 @@ class Driver(Protocol):
 
     @property
     def device(self) -> tuple[int, int]:
-        """As DLPack counts: CUDA is 2, and its first device 0."""
+        """Type and number as DLPack counts: CUDA is 2, and its first device 0."""
         ...
 
     @property
     def stream(self) -> int:
-        """Where all work goes."""
+        """The stream that all work goes to."""
         ...
 
     def follow(self, stream: int, *, after: int) -> None:

@@ -33,7 +33,7 @@ class Machine:
     driver: str = ""
     """The newest CUDA that the driver speaks, as in 13.0."""
     architecture: str = ""
-    """Of the first device, as in ``sm_90``."""
+    """The first device's, as in ``sm_90``."""
     device: str = ""
     """Its name."""
 

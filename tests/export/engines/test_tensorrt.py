@@ -281,7 +281,7 @@ def test_libraries_that_do_not_go_together_are_refused(toy, monkeypatch):
         preflight(toy, TensorRtConfig(), old)
     preflight(toy, TensorRtConfig(forms=Forms("native", "native")), old)
     with monkeypatch.context() as patch:
-        patch.setattr("importlib.util.find_spec", lambda _: None)
+        patch.setattr("importlib.util.find_spec", lambda name: None if name == "triton" else object())
         with pytest.raises(MissingDependencyError, match="need triton; pip install triton, or build with"):
             preflight(toy, TensorRtConfig(), other())
         preflight(toy, TensorRtConfig(forms=Forms("native", "native")), other())

@@ -15,7 +15,7 @@ from dit4sr.export.architectures.dit4sr.released.streams import Modulation, laye
 from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
 
 ROUNDED_MODULES = (PackedAttention, InjectedFeedForward)
-"""Modules of ours all of whose own weights are read by products; half precision rounds them."""
+"""Modules of ours all of whose own weights enter matrix multiplications, and are rounded for them."""
 
 
 class Denoiser(nn.Module):
