@@ -212,7 +212,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
         threads=options["threads"],
         rule=StopRule(options["warmup"], options["runs"], options["min_time"], options["max_time"]),
         cold_runs=options["cold"],
-        baselines=default_baselines() if options["baselines"] is None else options["baselines"],
+        baselines=default_baselines(path) if options["baselines"] is None else options["baselines"],
         checkpoint=options["checkpoint"] or default_checkpoint(path),
         reference=options["reference"],
         ablations=options["ablations"],

@@ -64,9 +64,13 @@ class BenchConfig:
             Bundle.open(self.reference)
 
 
-def default_baselines() -> tuple[str, ...]:
-    """The baselines that are measured unless a user says otherwise: eager torch, where it is installed."""
-    return ("eager",) if _has_exporter() else ()
+def default_baselines(bundle: Path) -> tuple[str, ...]:
+    """The baselines that are measured unless a user says otherwise: eager torch, where it is installed.
+
+    A bundle that does not name its network, as those of older versions, has nothing to be built in torch.
+    """
+    named = Bundle.open(bundle).manifest.architecture is not None
+    return ("eager",) if named and _has_exporter() else ()
 
 
 def default_checkpoint(bundle: Path) -> Path | None:

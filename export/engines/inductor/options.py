@@ -6,8 +6,8 @@ import click
 
 from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.options import ARCH, PROFILES, Given
-from dit4sr.export.engines.sizes import parse_size
 from dit4sr.runtime.backends.inductor import NAME
+from dit4sr.runtime.console.sizes import parse_size
 from dit4sr.runtime.errors import BadInputError
 
 OPTIONS = (

@@ -6,11 +6,12 @@ free one serves pictures of every size, one at a time for each copy of its profi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dit4sr.export.engines.sizes import parse_size
+from dit4sr.runtime.axes import axis_sizes, latent_size
+from dit4sr.runtime.console.sizes import parse_size
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, ModelCard, SizeRange, TensorSpec
 
@@ -45,17 +46,9 @@ class Span:
         """True if there is one size."""
         return self.least == self.most
 
-    def times(self, other: Span) -> Span:
-        """Sizes of two axes that are flattened into one."""
-        return Span(self.least * other.least, self.best * other.best, self.most * other.most)
-
-    def over(self, unit: int) -> Span:
-        """Sizes in a larger unit."""
-        if any(size % unit for size in (self.least, self.best, self.most)):
-            raise BadInputError(
-                f"a profile of {self.least}, {self.best}, {self.most}", expected=f"multiples of {unit}"
-            )
-        return Span(self.least // unit, self.best // unit, self.most // unit)
+    def __iter__(self) -> Iterator[int]:
+        """In ascending order."""
+        return iter((self.least, self.best, self.most))
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class Profile:
     def shapes(self, spec: TensorSpec) -> tuple[tuple[int, ...], ...]:
         """An input's least, best and largest shape."""
         spans = [self.sizes[axis] if isinstance(axis, str) else Span.at(axis) for axis in spec.shape]
-        least, best, most = zip(*((span.least, span.best, span.most) for span in spans), strict=True)
+        least, best, most = zip(*spans, strict=True)
         return least, best, most
 
     def ranges(self, specs: tuple[TensorSpec, ...]) -> tuple[SizeRange, ...]:
@@ -115,14 +108,13 @@ def profiles_of(
 ) -> list[Profile]:
     """A component's plans, as many as differ in what it sees: picture sizes, branches and tiles in a run."""
     axes = {axis for spec in components[name].inputs for axis in spec.shape if isinstance(axis, str)}
+    text, steps = _text(card, name, components), _steps(card, config)
     profiles: dict[tuple[tuple[str, Span], ...], Profile] = {}
     for picture in _pictures(card, name, config):
         for images in config.images if name == "step" else (1,):
             for branches in config.branches:
-                known = _sizes(card, picture, images, branches)
-                known |= {"text": _text(card, name, components)}
-                known |= {"steps": _steps(card, config)}
-                known |= config.sizes
+                spans = _spans(card, picture, images=images, branches=branches, text=text, steps=steps)
+                known = {**spans, **config.sizes}
                 if unknown := sorted(axes - known.keys()):
                     raise BadInputError(f"{name} has an axis {unknown[0]!r} of unknown size")
                 sizes = {axis: known[axis] for axis in sorted(axes)}
@@ -147,19 +139,22 @@ def _pictures(card: ModelCard, name: str, config: TensorRtConfig) -> Sequence[tu
     return (short, short), (short, long), (long, short)
 
 
-def _sizes(card: ModelCard, picture: tuple[Span, Span], images: int, branches: int) -> dict[str, Span]:
-    """Axes by the names that the exporter gives them."""
-    height, width = (side.over(card.vae_factor) for side in picture)
-    return {
-        "images": Span.at(images),
-        "branches": Span.at(branches),
-        "rows": Span.at(images * branches),
-        "height": height,
-        "width": width,
-        "pixel_height": picture[0],
-        "pixel_width": picture[1],
-        "tokens": height.over(card.patch_size).times(width.over(card.patch_size)),
-    }
+def _spans(
+    card: ModelCard, picture: tuple[Span, Span], *, images: int, branches: int, text: Span, steps: Span
+) -> dict[str, Span]:
+    """Every axis that the exporter names, at the least, the best and the largest of what varies."""
+    least_best_most = [
+        axis_sizes(
+            card,
+            latent=latent_size(card, (height, width)),
+            images=images,
+            branches=branches,
+            text=tokens,
+            steps=times,
+        )
+        for height, width, tokens, times in zip(*picture, text, steps, strict=True)
+    ]
+    return {axis: Span(*(sizes[axis] for sizes in least_best_most)) for axis in least_best_most[0]}
 
 
 def _steps(card: ModelCard, config: TensorRtConfig) -> Span:
@@ -172,7 +167,7 @@ def _steps(card: ModelCard, config: TensorRtConfig) -> Span:
 def _text(card: ModelCard, name: str, components: Mapping[str, Component]) -> Span:
     """Tokens of a prompt. T5 reads those that the CLIPs, whose number is fixed, leave."""
     if not name.startswith("text_"):
-        return Span.at(card.text_tokens)
+        return Span.at(max(1, card.text_tokens))
     fixed = [
         axis
         for other, component in components.items()

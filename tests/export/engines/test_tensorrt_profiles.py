@@ -90,7 +90,7 @@ def test_what_is_no_profile_is_refused(text):
 
 
 def test_sizes_that_do_not_divide_are_refused():
-    with pytest.raises(BadInputError, match="expected multiples of 8"):
+    with pytest.raises(BadInputError, match="a picture of 100×512; expected sides that are multiples of 16"):
         shapes("step", pictures=(picture_spans("100x512"),))
     with pytest.raises(BadInputError, match="axis 'length' of unknown size"):
         profiles_of(FULL, "x", {"x": component("a: length")}, TensorRtConfig())
