@@ -13,13 +13,15 @@ from dit4sr.runtime.backends.choice import AUTO, Compatibility
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import INSTALL_ONNXRUNTIME, BadInputError
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, TensorSpec
 
 NAME = "onnxruntime"
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}
 
+INSTALL = "pip install 'dit4sr[cpu]', or 'dit4sr[gpu]' for an NVIDIA GPU"
+"""The base asks for neither: two distributions provide this one module, and only one of them may be there."""
 REPLACE_BY_CUDA = (
     "pip uninstall onnxruntime, then pip install --force-reinstall onnxruntime-gpu, "
     "for one hides the other; or leave --device at auto"
@@ -31,13 +33,13 @@ def compatibility(device: str = AUTO) -> Compatibility:
     """Whether ONNX Runtime is here and reaches the device."""
     if device not in {AUTO, *PROVIDERS}:
         raise BadInputError(f"no device {device!r}", expected=", ".join([AUTO, *PROVIDERS]))
-    if importlib.util.find_spec("onnxruntime") is None:
+    if not _is_installed():
         return Compatibility(
             NAME,
             "any machine",
             "no onnxruntime",
             "onnxruntime is not installed",
-            INSTALL_ONNXRUNTIME,
+            INSTALL,
             is_missing=True,
         )
     if device == CUDA and not _has_cuda():
@@ -50,6 +52,12 @@ def compatibility(device: str = AUTO) -> Compatibility:
             is_missing=True,
         )
     return Compatibility(NAME, "any machine", device)
+
+
+def _is_installed() -> bool:
+    """True if the module is whole: where two distributions shared its folder, removing one empties it."""
+    found = importlib.util.find_spec("onnxruntime")
+    return found is not None and found.origin is not None
 
 
 def _has_cuda() -> bool:
