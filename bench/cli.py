@@ -29,8 +29,8 @@ from dit4sr.runtime.console.sizes import SIZES
 
 if TYPE_CHECKING:
     from dit4sr.bench.config import BenchConfig
+    from dit4sr.bench.pictures import InputPicture
     from dit4sr.bench.session import Findings
-    from dit4sr.bench.subject import Specimen
 
 # NumPy, Pillow and the runtime are imported when there is work: --help answers at once.
 # ruff: noqa: PLC0415
@@ -186,7 +186,7 @@ def command(bundle: Path | None, *, compared: tuple[Path, Path] | None, **option
 
     # Even where another engine is measured, the machine's limits and the FP32 result are ONNX Runtime's.
     require_onnxruntime()
-    from dit4sr.bench.accuracy.comparison import Gates
+    from dit4sr.bench.accuracy.gates import Gates
     from dit4sr.bench.session import run_session
 
     findings = run_session(bench_config(bundle, options), show_progress)
@@ -204,7 +204,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
     path = bundle_path(bundle)
     return BenchConfig(
         bundle=path,
-        specimens=_specimens(options["picture"], options["truth"]),
+        pictures=_pictures(options["picture"], options["truth"]),
         is_cropped=options["picture"] is None,
         settings=Settings(steps=options["steps"], guidance=options["guidance"]),
         backend=options["backend"],
@@ -229,17 +229,18 @@ def main() -> None:
     sys.exit(run_command(command))
 
 
-def _specimens(picture: Path | None, truth: Path | None) -> tuple[Specimen, ...]:
-    from dit4sr.bench.subject import Specimen, sample_specimens
+def _pictures(picture: Path | None, truth: Path | None) -> tuple[InputPicture, ...]:
+    from dit4sr.bench.pictures import InputPicture, sample_pictures
 
     if picture is None and truth is not None:
         raise click.UsageError("--truth is that of a --picture")
-    return tuple(sample_specimens()) if picture is None else (Specimen.read(picture, truth),)
+    return tuple(sample_pictures()) if picture is None else (InputPicture.read(picture, truth),)
 
 
 def _report(findings: Findings, options: dict[str, Any]) -> None:
     from dit4sr.bench.report.html import html_report
-    from dit4sr.bench.report.text import markdown_report, terminal_report
+    from dit4sr.bench.report.markdown import markdown_report
+    from dit4sr.bench.report.terminal import terminal_report
 
     record = findings.record
     if PIPE not in {options["json_file"], options["markdown"]}:
@@ -254,7 +255,7 @@ def _report(findings: Findings, options: dict[str, Any]) -> None:
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
     from dit4sr.bench.record import read_record
-    from dit4sr.bench.report.compare import compare, format_changes, refuse_regressions
+    from dit4sr.bench.report.regressions import compare, format_changes, refuse_regressions
 
     records = [read_record(path) for path in (before, after)]
     changes = compare(*records, tolerance=tolerance, across_machines=across)

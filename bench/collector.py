@@ -1,4 +1,4 @@
-"""What has been found so far in one run of the bench."""
+"""Collects what one run of the bench finds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dit4sr.bench.record import OURS, AccuracyRow, Comparison, Series
 
 
 @dataclass
-class Notebook:
-    """Samples, comparisons, and what was not measured and why."""
+class Collector:
+    """What has been found so far: samples, comparisons, and what was not measured and why."""
 
     series: list[Series] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
@@ -43,5 +43,5 @@ class Notebook:
 
 
 def rounded(seconds: Sequence[float]) -> tuple[float, ...]:
-    """To the nanosecond, below which no clock sees."""
+    """Seconds to the nanosecond, below which no clock sees."""
     return tuple(round(float(value), 9) for value in seconds)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dit4sr.bench.measure.stopwatch import StopRule
-from dit4sr.bench.subject import Specimen
+from dit4sr.bench.pictures import InputPicture
 from dit4sr.runtime import Settings
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
@@ -16,13 +16,13 @@ from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """One run of the bench."""
+    """Everything that a user may choose about a run of the bench."""
 
     bundle: Path
-    specimens: tuple[Specimen, ...]
-    """Pictures; the first is timed."""
+    pictures: tuple[InputPicture, ...]
+    """The pictures to restore; the first is timed."""
     is_cropped: bool = False
-    """Whether the timed picture is cut to what makes one tile."""
+    """True to cut the timed picture to what makes one tile."""
     settings: Settings = field(default_factory=Settings)
     backend: str = "auto"
     device: str = "auto"
@@ -31,7 +31,7 @@ class BenchConfig:
     cold_runs: int = 3
     baselines: tuple[str, ...] = ()
     checkpoint: Path | None = None
-    """What the bundle was made of, for the cold start in torch."""
+    """The checkpoint that the bundle was made of, for the cold start in torch."""
     reference: Path | None = None
     ablations: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
@@ -40,9 +40,9 @@ class BenchConfig:
     metrics: tuple[str, ...] = ()
     command: str = "dit4sr-bench"
 
-    def timed_specimen(self) -> Specimen:
-        """The first picture, or the middle of it that makes one tile."""
-        first = self.specimens[0]
+    def timed_picture(self) -> InputPicture:
+        """The picture that is timed: the first, or the middle of it that makes one tile."""
+        first = self.pictures[0]
         if not self.is_cropped:
             return first
         tile = self.settings.resolved(Bundle.open(self.bundle).card).tile
@@ -65,7 +65,7 @@ class BenchConfig:
 
 
 def default_baselines() -> tuple[str, ...]:
-    """Eager torch, where it is installed."""
+    """The baselines that are measured unless a user says otherwise: eager torch, where it is installed."""
     return ("eager",) if _has_exporter() else ()
 
 

@@ -27,7 +27,7 @@ SEED, TILE, TEXT = 0, 64, 333
 
 
 def export_record(output: Path) -> dict[str, Any]:
-    """Export in a process of its own, and say what it took."""
+    """Export the full-size system in a process of its own, and say what that took."""
     arguments = ["--random-weights", str(SEED), "--precision", "fp16", "--no-verify", "-o", str(output)]
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-m", "dit4sr.export.cli", *arguments], check=True)
@@ -43,18 +43,18 @@ def export_record(output: Path) -> dict[str, Any]:
 
 
 def step_record(bundle: Bundle) -> dict[str, Any]:
-    """One step through ONNX Runtime, against torch in FP32 and, for the yardstick, in plain FP16."""
+    """Run one step in ONNX Runtime, and compare it with torch in FP32 and, as a yardstick, in plain FP16."""
     # ruff: noqa: PLC0415  (the bench imports the exporter only for its baselines)
     import torch
 
     from dit4sr.export import verify
-    from dit4sr.export.architecture import example_sizes
-    from dit4sr.export.pipeline import full_size_system
+    from dit4sr.export.pipeline import full_size_pipeline
+    from dit4sr.runtime.axes import axis_sizes
 
-    architecture = full_size_system(SEED).architecture
-    card = architecture.card("fp16")
-    sizes = example_sizes(card, images=1, branches=2, latent=(TILE, TILE), text=TEXT, steps=1)
-    step = next(part for part in architecture.parts() if part.name == "step")
+    pipeline = full_size_pipeline(SEED)
+    card = pipeline.card("fp16")
+    sizes = axis_sizes(card, latent=(TILE, TILE), text=TEXT, steps=1)
+    step = next(part for part in pipeline.components() if part.name == "step")
     feeds = verify.seeded_inputs(step, sizes)
 
     seconds: dict[str, float] = {}

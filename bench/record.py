@@ -29,20 +29,20 @@ class Environment:
     load: float
     """Cores that other work kept busy while the bench ran, on average."""
     is_busy: bool
-    """Whether that work makes the timings no record."""
+    """True if other work kept so many cores busy that the timings are no record."""
     copy_bandwidth: float
-    """Measured: bytes read and written in a second by a large copy."""
+    """Bytes read and written in a second by a large copy, measured."""
     cached_bandwidth: float
-    """The same of a copy that stays in the caches."""
+    """Bytes read and written in a second by a copy that stays in the caches, measured."""
     matmul_rate: float
-    """Measured: floating-point operations in a second of a large product."""
+    """Floating-point operations in a second of a large MatMul, measured."""
     rate_precision: str
     device_peak: float | None = None
-    """Of the data sheet, dense FP16, where the card is known."""
+    """Dense FP16 FLOP/s of the data sheet, where the card is known."""
 
 
 @dataclass(frozen=True)
-class Subjected:
+class SubjectRecord:
     """What was measured, on what, at which settings."""
 
     bundle: str
@@ -54,16 +54,16 @@ class Subjected:
     clock: str
     threads: int
     picture: tuple[int, ...]
-    """Height and width of the result."""
+    """Height and width of the restored picture."""
     latent: tuple[int, ...]
     steps: int
     guidance: float
     tiles: int
-    """That the picture was cut into; each goes through every step."""
+    """How many tiles the picture was cut into; each goes through every step."""
     rows: int
     text_rows: int
     flops_per_picture: float | None
-    """Of the sampling; None where the graph could not be read."""
+    """Floating-point operations of the sampling; ``None`` where the graph could not be read."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Series:
 
     @property
     def summary(self) -> Summary:
-        """Percentiles."""
+        """The samples in percentiles."""
         return Summary.of(self.seconds)
 
 
@@ -102,19 +102,19 @@ class GroupRow:
     bytes: float
     roof_seconds: float
     bound: str
-    """``compute``, or where its bytes come from: ``memory`` or ``caches``."""
+    """What limits the group: ``compute``, or where its bytes come from, ``memory`` or ``caches``."""
     seconds: float | None = None
 
     @property
     def share_of_roof(self) -> float | None:
-        """Part of the attainable speed that was attained; more than all of it is no share."""
+        """The part of the attainable speed that was attained; more than all of it is no share."""
         if not self.seconds or self.is_above_roof:
             return None
         return self.roof_seconds / self.seconds
 
     @property
     def is_above_roof(self) -> bool:
-        """Whether it was faster than the limits say: they were measured too low, or it moves fewer bytes."""
+        """True if the group beat its limit, which was measured too low, or it moves fewer bytes."""
         return self.seconds is not None and self.seconds < self.roof_seconds
 
 
@@ -125,6 +125,7 @@ class AccuracyRow:
     picture: str
     against: str
     psnr: float
+    """PSNR (Y) in decibels."""
     ssim: float
     max_error: int
     worst_step: int | None = None
@@ -134,11 +135,11 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One optimisation switched off."""
+    """What a bench run found with one optimisation switched off."""
 
     optimisation: str
     off: str
-    """What runs instead."""
+    """What runs instead of the optimisation, in words."""
     scope: str
     slower: Ratio | None
     note: str = ""
@@ -146,7 +147,7 @@ class AblationRow:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One step at another size or batch."""
+    """Timings of one step at another size or batch."""
 
     height: int
     width: int
@@ -156,13 +157,13 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of the bench."""
+    """Everything that one run of the bench found."""
 
     schema: int
     made: str
     command: str
     environment: Environment
-    subject: Subjected
+    subject: SubjectRecord
     series: tuple[Series, ...]
     comparisons: tuple[Comparison, ...] = ()
     groups: tuple[GroupRow, ...] = ()
@@ -178,12 +179,12 @@ class Record:
         return next((s for s in self.series if (s.scope, s.contender) == (scope, contender)), None)
 
     def to_text(self) -> str:
-        """The record's JSON."""
+        """The record as JSON text."""
         return json.dumps(to_json(self), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_record(path: Path) -> Record:
-    """A record from its file; anything else is refused in one line."""
+    """Read a record from its file; anything else is refused in one line."""
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:

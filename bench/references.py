@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """A row of the supplement's Table 2."""
+    """A row of Table 2 of DiT4SR's supplement."""
 
     method: str
     base: str
     parameters: float
-    """In millions."""
+    """Parameters in millions."""
     steps: int
     seconds: float
 
@@ -59,7 +59,7 @@ class ThreeFigures:
     seconds: float
     share_of_peak: float
     speed_up: float
-    """Of seconds alone: another card's worth is in it."""
+    """The speed-up of seconds alone, in which the worth of another card is contained."""
     normalised_speed_up: float
 
 
@@ -74,7 +74,7 @@ def three_figures(seconds: float, flops: float, peak: float) -> ThreeFigures:
 
 
 def is_comparable(flops: float | None, latent: tuple[int, ...], steps: int) -> bool:
-    """Whether a picture is the one of the published figure: full size, 512×512, 40 steps."""
+    """True if a picture is the one of the published figure: full size, 512×512, 40 steps."""
     is_that_picture = tuple(latent) == REFERENCE_LATENT and steps == REFERENCE_STEPS
     return is_that_picture and flops is not None and flops >= FULL_SIZE_FLOPS
 

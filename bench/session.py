@@ -7,7 +7,6 @@ was asked for. The machine's limits are measured between all of these.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,100 +14,101 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dit4sr.bench.accuracy.comparison import accuracies
+from dit4sr.bench.accuracy.rows import accuracies
 from dit4sr.bench.baselines.ablations import Ablations
 from dit4sr.bench.baselines.torch_start import TorchStart
-from dit4sr.bench.collector import Notebook
+from dit4sr.bench.collector import Collector
 from dit4sr.bench.config import BenchConfig
 from dit4sr.bench.graph.cost import Cost, total
 from dit4sr.bench.graph.roofline import roofline, step_costs, step_seconds
-from dit4sr.bench.measure.background_load import Neighbours
+from dit4sr.bench.measure.background_load import BackgroundLoad
 from dit4sr.bench.measure.hardware import environment
 from dit4sr.bench.measure.latency import SETTLE, Latency
-from dit4sr.bench.measure.limits import gauge_for
+from dit4sr.bench.measure.limit_probe import probe_for
 from dit4sr.bench.measure.stopwatch import Clock, clock_for
-from dit4sr.bench.record import SCHEMA_VERSION, Record, Subjected
+from dit4sr.bench.record import SCHEMA_VERSION, Record, SubjectRecord
 from dit4sr.bench.subject import Subject
+from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.image.photo import Picture
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The record, and pictures to show beside it."""
+    """What a run of the bench ends with: its record, and pictures to show beside it."""
 
     record: Record
     pictures: tuple[tuple[str, Picture], ...]
 
 
-def run_session(config: BenchConfig, progress: Callable[[str], None] = lambda _: None) -> Findings:
+def run_session(config: BenchConfig, show: ShowStatus = show_nothing) -> Findings:
     """Measure everything that the configuration asks for."""
-    neighbours, made = Neighbours(), datetime.now(timezone.utc)
+    background, made = BackgroundLoad(), datetime.now(timezone.utc)
     config.check()
     with (
         tempfile.TemporaryDirectory() as scratch,
         Subject(
             config.bundle,
-            config.timed_specimen(),
+            config.timed_picture(),
             config.settings,
             backend=config.backend,
             device=config.device,
             threads=config.threads,
         ) as subject,
     ):
-        folder, device, notebook = Path(scratch), subject.backend.device, Notebook()
+        folder, device, collector = Path(scratch), subject.backend.device, Collector()
         clock = clock_for(device)
-        gauge = gauge_for(device, subject.bundle.card.precision, threads=config.threads)
-        latency = Latency(config, subject, clock, notebook, progress)
-        torch_start = TorchStart(config, subject, folder, notebook.notes)
+        probe = probe_for(device, subject.bundle.card.precision, threads=config.threads)
+        latency = Latency(config, subject, clock, collector, show)
+        torch_start = TorchStart(config, subject, folder, collector.notes)
         list(latency.swept())  # sizes that no network could take are refused now, not at the end
 
         latency.cold_starts(folder, torch_start.contenders())
-        notebook.accuracy += torch_start.compared_pictures()
-        gauge.look()
+        collector.accuracy += torch_start.compared_pictures()
+        probe.measure()
         latency.warm_pictures()
-        gauge.look()
+        probe.measure()
         latency.steps(folder)
-        gauge.look()
-        progress("roofline")
-        costs = step_costs(subject, notebook.notes)
+        probe.measure()
+        show("roofline")
+        costs = step_costs(subject, collector.notes)
         wants_times = bool(costs) and config.has_roofline
-        seconds = step_seconds(subject, notebook.notes) if wants_times else {}
-        gauge.look()
-        progress("accuracy")
-        notebook.accuracy += accuracies(
-            subject, config.specimens, config.reference, config.metrics, notebook.notes
+        seconds = step_seconds(subject, collector.notes) if wants_times else {}
+        probe.measure()
+        show("accuracy")
+        collector.accuracy += accuracies(
+            subject, config.pictures, config.reference, config.metrics, collector.notes
         )
-        progress("what else was asked for")
+        show("what else was asked for")
         ablations = Ablations(subject, config.rule, clock, SETTLE).run(config.ablations)
         sweep = latency.sweep()
-        gauge.look()
+        probe.measure()
 
         record = Record(
             schema=SCHEMA_VERSION,
             made=made.isoformat(timespec="seconds"),
             command=config.command,
-            environment=environment(gauge.limits, device, neighbours.cores()),
-            subject=_subjected(subject, clock, costs),
-            series=tuple(notebook.series),
-            comparisons=tuple(notebook.comparisons),
-            groups=roofline(costs, gauge.limits, seconds) if wants_times else (),
-            accuracy=tuple(notebook.accuracy),
+            environment=environment(probe.limits, device, background.cores()),
+            subject=_subject_record(subject, clock, costs),
+            series=tuple(collector.series),
+            comparisons=tuple(collector.comparisons),
+            groups=roofline(costs, probe.limits, seconds) if wants_times else (),
+            accuracy=tuple(collector.accuracy),
             ablations=tuple(ablations),
             sweep=tuple(sweep),
-            peak_bytes=notebook.peaks,
-            notes=(*notebook.notes, *subject.upscaler.reasons),
+            peak_bytes=collector.peaks,
+            notes=(*collector.notes, *subject.upscaler.reasons),
         )
         return Findings(record, _pictures(subject))
 
 
-def _subjected(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> Subjected:
-    """What was measured, in words and numbers."""
+def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> SubjectRecord:
+    """The record of what was measured, in words and numbers."""
     workload, card = subject.workload(), subject.bundle.card
     known = subject.settings.resolved(card)
-    height, width = subject.specimen.picture.shape[:2]
+    height, width = subject.picture.size
     final = subject.upscaler.geometry(width, height, subject.settings).final
     assert known.guidance is not None
-    return Subjected(
+    return SubjectRecord(
         bundle=subject.bundle.path.name,
         digest=subject.upscaler.digest,
         name=card.name,
@@ -129,11 +129,11 @@ def _subjected(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> Subjec
 
 
 def _pictures(subject: Subject) -> tuple[tuple[str, Picture], ...]:
-    """Before, after and the truth, at one size."""
+    """The picture before and after, and the truth where it is known, at one size."""
     restored = subject.restore()
     size = (restored.shape[1], restored.shape[0])
-    low = np.asarray(Image.fromarray(subject.specimen.picture).resize(size, Image.Resampling.BICUBIC))
+    low = np.asarray(Image.fromarray(subject.picture.pixels).resize(size, Image.Resampling.BICUBIC))
     shown = [("given, enlarged", low), ("restored", restored)]
-    if subject.specimen.truth is not None:
-        shown.append(("truth", subject.specimen.truth))
+    if subject.picture.truth is not None:
+        shown.append(("truth", subject.picture.truth))
     return tuple(shown)

@@ -15,19 +15,19 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dit4sr.bench.accuracy.quality import psnr, ssim
 from dit4sr.runtime.bundled import Sample, sample_photographs
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.metrics import psnr_y, ssim
 
 CAPTION = 28
-"""Height of the line above a picture."""
+"""Height in pixels of the caption above a picture."""
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ShowcasePhoto:
     """One photograph in all its states, at the size of the truth."""
 
     name: str
@@ -38,20 +38,20 @@ class Exhibit:
     seconds: float
 
     def row(self) -> list[str]:
-        """Its line of the table."""
+        """The photograph's line of the table."""
         scores = [
             f"{metric(picture, self.truth):.{digits}f}"
-            for metric, digits in ((psnr, 2), (ssim, 3))
+            for metric, digits in ((psnr_y, 2), (ssim, 3))
             for picture in (self.bicubic, self.restored)
         ]
         return [self.name, *scores, f"{self.seconds:.1f} s"]
 
     def drawn(self) -> Image.Image:
-        """Side by side, with captions."""
+        """The photograph in all its states, side by side and with captions."""
         shown = {
             "input": self.photo,
-            f"bicubic, {psnr(self.bicubic, self.truth):.1f} dB": self.bicubic,
-            f"dit4sr, {psnr(self.restored, self.truth):.1f} dB": self.restored,
+            f"bicubic, {psnr_y(self.bicubic, self.truth):.1f} dB": self.bicubic,
+            f"dit4sr, {psnr_y(self.restored, self.truth):.1f} dB": self.restored,
             "truth": self.truth,
         }
         height, width = self.truth.shape[:2]
@@ -63,18 +63,19 @@ class Exhibit:
         return canvas
 
 
-def exhibits(demo: Path) -> list[Exhibit]:
-    """The samples, and what the demonstration made of them."""
+def showcase_photos(demo: Path) -> list[ShowcasePhoto]:
+    """The sample photographs, and what the demonstration made of them."""
     seconds = _seconds(demo / "records.jsonl")
     return [
-        _exhibit(sample, demo / "restored" / f"{sample.name}.png", seconds) for sample in sample_photographs()
+        _showcase_photo(sample, demo / "restored" / f"{sample.name}.png", seconds)
+        for sample in sample_photographs()
     ]
 
 
-def _exhibit(sample: Sample, restored: Path, seconds: dict[str, float]) -> Exhibit:
+def _showcase_photo(sample: Sample, restored: Path, seconds: dict[str, float]) -> ShowcasePhoto:
     truth = Image.open(sample.truth).convert("RGB")
     photo = Image.open(sample.photo).convert("RGB")
-    return Exhibit(
+    return ShowcasePhoto(
         sample.name,
         np.asarray(photo.resize(truth.size, Image.Resampling.NEAREST)),
         np.asarray(photo.resize(truth.size, Image.Resampling.BICUBIC)),
@@ -95,14 +96,14 @@ def _seconds(records: Path) -> dict[str, float]:
 def command(demo: Path) -> None:
     """Draw the sample photographs beside what DEMO/restored holds."""
     try:
-        shown = exhibits(demo)
+        shown = showcase_photos(demo)
     except OSError as error:
         raise BadInputError(f"{error.filename} cannot be read ({error.strerror})", fix="make demo") from None
-    for exhibit in shown:
-        exhibit.drawn().save(demo / f"{exhibit.name}.png")
-    header = ["", "PSNR bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
-    click.echo(format_table(header, [exhibit.row() for exhibit in shown]))
-    click.echo(f"side by side: {', '.join(str(demo / f'{exhibit.name}.png') for exhibit in shown)}")
+    for photo in shown:
+        photo.drawn().save(demo / f"{photo.name}.png")
+    header = ["", "PSNR (Y) bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
+    click.echo(format_table(header, [photo.row() for photo in shown]))
+    click.echo(f"side by side: {', '.join(str(demo / f'{photo.name}.png') for photo in shown)}")
 
 
 if __name__ == "__main__":

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
+from dit4sr.bench.pictures import InputPicture
 from dit4sr.bench.workload import Workload
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
-from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.backends.tap import Recording, TappedBackend
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import sample_photographs, tiny_bundle
-from dit4sr.runtime.image.photo import Picture, read_content, read_photo
+from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.sampling.tiles import Tiling
-from dit4sr.runtime.settings import MOST_PIXELS, TileSizes
+from dit4sr.runtime.settings import TileSizes
 from dit4sr.runtime.upscaler import Progress
 
 
@@ -29,96 +31,79 @@ def bundle_path(given: Path | None) -> Path:
     return tiny_bundle() if given is None else given
 
 
-@dataclass(frozen=True)
-class Specimen:
-    """A low-resolution picture, and the truth where it is known."""
-
-    name: str
-    picture: Picture
-    truth: Picture | None = None
-
-    @classmethod
-    def read(cls, path: Path, truth: Path | None = None) -> Specimen:
-        """From files."""
-        return cls(path.stem, _pixels(path), None if truth is None else _pixels(truth))
-
-    def fitted(self, height: int, width: int) -> Specimen:
-        """The middle of the picture at that size, or the whole resized where it is smaller."""
-        if min(self.picture.shape[0] - height, self.picture.shape[1] - width) < 0:
-            resized = Image.fromarray(self.picture).resize((width, height), Image.Resampling.BICUBIC)
-            return Specimen(self.name, np.asarray(resized))
-        top, left = (self.picture.shape[0] - height) // 2, (self.picture.shape[1] - width) // 2
-        truth = None
-        if self.truth is not None:
-            factor = self.truth.shape[0] // self.picture.shape[0]
-            truth = self.truth[top * factor :, left * factor :][: height * factor, : width * factor]
-        return Specimen(self.name, self.picture[top : top + height, left : left + width], truth)
-
-
-def sample_specimens() -> list[Specimen]:
-    """The photographs in the box, with their truths; a drawn one where there are none."""
-    return [Specimen.read(sample.photo, sample.truth) for sample in sample_photographs()] or [
-        drawn_specimen()
-    ]
-
-
-def drawn_specimen(height: int = 64, width: int = 64) -> Specimen:
-    """Slopes, edges and grain: a picture for timing, not for looking at."""
-    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
-    planes = np.stack([rows, columns, np.sin(24 * (rows + columns)) > 0], axis=-1) * 180.0 + 30
-    grain = np.random.default_rng(0).normal(0, 8, planes.shape)
-    return Specimen("drawn", (planes + grain).clip(0, 255).astype(np.uint8))
-
-
 @dataclass
-class Stages:
-    """Seconds that stages of a picture took, picture by picture; the steps one by one."""
+class StageTimes:
+    """Seconds that the stages of a picture took, picture by picture; the steps one by one."""
 
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """A restored picture, and the latent after every step on the way to it."""
+
+    picture: Picture
+    latents: tuple[NDArray[np.float32], ...]
 
 
 class Subject:
     """A bundle on a backend, with the picture it is measured with: a measurement takes no arguments."""
 
     def __init__(
-        self, path: Path, specimen: Specimen, settings: Settings, *, backend: str, device: str, threads: int
+        self,
+        path: Path,
+        picture: InputPicture,
+        settings: Settings,
+        *,
+        backend: str,
+        device: str,
+        threads: int,
     ) -> None:
-        self.bundle = Bundle.open(path)
-        self.specimen, self.settings = specimen, settings
-        self.upscaler = Upscaler(self.bundle, backend=backend, device=device, threads=threads)
-        self.backend: Backend = choose(self.bundle, backend, device=device, threads=threads).backend
-        self.threads = threads
-        self.stages = Stages()
+        self.bundle, self.picture, self.settings, self.threads = Bundle.open(path), picture, settings, threads
+        choice = choose(self.bundle, backend, device=device, threads=threads)
+        self.backend = choice.backend
+        self.upscaler = Upscaler(self.bundle, backend=choice)
+        self.stages = StageTimes()
 
-    def restore(self, settings: Settings | None = None, specimen: Specimen | None = None) -> Picture:
-        """The restored picture; the same every time."""
-        picture: Picture = self.upscaler.upscale(
-            (specimen or self.specimen).picture, settings=settings or self.settings
+    def restore(self, settings: Settings | None = None, picture: InputPicture | None = None) -> Picture:
+        """Restore a picture, by default the one that is timed; the result is the same every time."""
+        return self.upscaler.upscale(
+            (picture or self.picture).pixels, settings=settings or self.settings
         ).picture
-        return picture
 
-    def restore_watched(self) -> None:
-        """Restore, and note how long each stage and each step took."""
+    def restore_recorded(self, picture: InputPicture) -> Restoration:
+        """Restore a picture of one tile, and keep the latents of that very run."""
+        latents = Recording("next_latent")
+        tapped = TappedBackend(self.backend, {"step": latents})
+        # The engines of timed runs stay open as they are; these come one at a time beside them.
+        with Upscaler(self.bundle, backend=tapped, keep_components=False) as upscaler:
+            restored = upscaler.upscale(picture.pixels, settings=self.settings)
+        if restored.warnings:  # its runs are those of other tiles, after some that were broken off
+            raise OutOfMemoryError(restored.warnings[0], fix="use a smaller picture")
+        return Restoration(restored.picture, tuple(latents.runs))
+
+    def restore_timed(self) -> None:
+        """Restore the timed picture, and note how long each stage and each step took."""
         ticks: list[float] = []
 
         def note(progress: Progress) -> None:
             if progress.stage == "step":
                 ticks.append(time.perf_counter())
 
-        restored = self.upscaler.upscale(self.specimen.picture, settings=self.settings, progress=note)
+        restored = self.upscaler.upscale(self.picture.pixels, settings=self.settings, progress=note)
         for stage, seconds in restored.seconds.items():
             self.stages.seconds[stage].append(seconds)
         self.stages.steps += list(np.diff(ticks))
 
     @property
     def takes_any_size(self) -> bool:
-        """Whether pictures may be of any size, or of the one that the VAE was exported for."""
+        """True if pictures may be of any size, and not only of the one that the VAE was exported for."""
         [image] = self.bundle.components["vae_encoder"].inputs
         return not any(isinstance(axis, int) for axis in image.shape[2:])
 
     def takes(self, workload: Workload) -> bool:
-        """Whether the step was exported for this size and batch, or for any."""
+        """True if the step was exported for this size and batch, or for any."""
         [latent] = [spec for spec in self.bundle.components["step"].inputs if spec.name == "latent"]
         images, _, *sides = latent.shape
         wanted = (workload.images, workload.height, workload.width)
@@ -127,20 +112,25 @@ class Subject:
 
     @property
     def tiles(self) -> int:
-        """Tiles that the picture is cut into."""
-        card = self.bundle.card
-        height, width = self.specimen.picture.shape[:2]
-        work = self.upscaler.geometry(width, height, self.settings).work
-        sizes = TileSizes.of(self.settings, card)
-        latent = (work[1] // card.vae_factor, work[0] // card.vae_factor)
-        return len(Tiling.cover(*latent, sizes.tile, sizes.overlap, card.patch_size).tiles)
+        """How many tiles the picture is cut into."""
+        return self._tiles_of(*self.picture.size)
+
+    def middle_tile(self) -> InputPicture:
+        """The largest middle of the picture that is one tile; all of a picture that is no more."""
+        if self.tiles == 1:
+            return self.picture
+        most = round(self._tile_pixels / self.settings.scale)
+        for side in range(most, 0, -1):  # a little less where the scale does not divide the tile
+            height, width = (min(length, side) for length in self.picture.size)
+            if self._tiles_of(height, width) == 1:
+                return self.picture.fitted(height, width)
+        raise BadInputError("no part of the picture is one tile", fix="use a larger tile")
 
     def workload(self, *, pixels: tuple[int, int] | None = None, images: int = 1) -> Workload:
         """What one step computes, for this picture or one of its tiles, or for a picture of other sizes."""
-        height, width = self.specimen.picture.shape[:2]
+        height, width = self.picture.size
         work = self.upscaler.geometry(width, height, self.settings).work
-        tile = self.settings.resolved(self.bundle.card).tile
-        assert tile is not None
+        tile = self._tile_pixels
         schedule = self.settings.schedule(self.bundle.card)
         return Workload.of(
             self.bundle,
@@ -151,12 +141,25 @@ class Subject:
         )
 
     def component(self, name: str, workload: Workload) -> Callable[[], Any]:
-        """One run of a component, its arrays where the engine reads them and its outputs where it writes."""
+        """A call that runs a component once, with its arrays where the engine reads and writes them."""
         engine = self.backend.open(self.bundle, name)
         context = engine.context()
         inputs = {key: self.backend.upload(values) for key, values in workload.arrays(engine.inputs).items()}
         outputs = {spec.name: self.backend.empty(workload.shape(spec)) for spec in engine.outputs}
         return lambda: context.run(inputs, outputs)
+
+    @property
+    def _tile_pixels(self) -> int:
+        tile = self.settings.resolved(self.bundle.card).tile
+        assert tile is not None
+        return tile
+
+    def _tiles_of(self, height: int, width: int) -> int:
+        """How many tiles a picture of this size is cut into."""
+        card, sizes = self.bundle.card, TileSizes.of(self.settings, self.bundle.card)
+        work = self.upscaler.geometry(width, height, self.settings).work
+        latent = (work[1] // card.vae_factor, work[0] // card.vae_factor)
+        return len(Tiling.cover(*latent, sizes.tile, sizes.overlap, card.patch_size).tiles)
 
     def close(self) -> None:
         """Free the engines."""
@@ -167,7 +170,3 @@ class Subject:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _pixels(path: Path) -> Picture:
-    return read_photo(read_content(path), str(path), most_pixels=MOST_PIXELS).rgb

@@ -39,7 +39,7 @@ def command(
     """Compare every way of choosing scales on BUNDLE, by default the model in the box."""
     from dit4sr.calibrate.config import CalibrationConfig, Recipe  # noqa: PLC0415
     from dit4sr.calibrate.study import page as pages  # noqa: PLC0415 - --help answers at once
-    from dit4sr.calibrate.study.comparison import run_study  # noqa: PLC0415
+    from dit4sr.calibrate.study.study import run_study  # noqa: PLC0415
     from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="dit4sr-study-") as scratch:

@@ -1,53 +1,47 @@
-"""The whole way: observe, derive, judge, choose, write."""
+"""The whole way of a calibration: observe, derive, evaluate, select, write."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.encoders import embedding_errors
-from dit4sr.calibrate.graph.bundle_rewriting import load_graph, write_variant
-from dit4sr.calibrate.graph.matmuls import find_products, open_attentions
-from dit4sr.calibrate.graph.switching import level_between
+from dit4sr.calibrate.graph.bundle_rewriting import rewrite_bundle
+from dit4sr.calibrate.graph.matmuls import find_matmuls
+from dit4sr.calibrate.graph.qdq import quantised_matmuls
+from dit4sr.calibrate.graph.step_graph import layer_names, load_step
+from dit4sr.calibrate.graph.weights_only import weights_only_changes
 from dit4sr.calibrate.observe.observer import observe
-from dit4sr.calibrate.observe.photos import Case, folder_cases, sample_cases, split
-from dit4sr.calibrate.observe.statistics import Statistics
-from dit4sr.calibrate.observe.tap import STEP
-from dit4sr.calibrate.report import Report, bundle_bytes
+from dit4sr.calibrate.observe.photos import Case
+from dit4sr.calibrate.report import Decision, Report, bundle_bytes
 from dit4sr.calibrate.scales.formats import Format
-from dit4sr.calibrate.scales.qparams import derive_treatments
-from dit4sr.calibrate.search.evaluator import Judge, Verdict
-from dit4sr.calibrate.search.selection import (
-    Choice,
-    Decision,
-    Gate,
-    choose_kept,
-    measure_alone,
-    most_sensitive_first,
-)
-from dit4sr.calibrate.search.trial_bundles import Candidates, count_claims, product_sizes, smaller_components
+from dit4sr.calibrate.search.evaluator import Evaluator, Verdict
+from dit4sr.calibrate.search.gate import LOOSEN, Gate
+from dit4sr.calibrate.search.selection import Selection, select_kept
+from dit4sr.calibrate.search.sensitivity import measure_sensitivity, most_sensitive_first
+from dit4sr.calibrate.search.trial_bundles import TrialBundles
+from dit4sr.calibrate.source import open_source, split_photos
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import AccuracyError, BadInputError
+from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.files import atomic_directory, sha256_of
 from dit4sr.runtime.manifest import MANIFEST, Provenance
 from dit4sr.runtime.settings import Settings
 
-Show = Callable[[str], None]
 TABLE = "calibration.json"
-"""The report, in the bundle it is about."""
+"""Name of the file in a bundle that holds the report on it."""
 
 
-def calibrate(config: CalibrationConfig, show: Show = lambda _: None) -> Report:
-    """Make an FP8 or INT8 bundle whose pictures pass the gate; without such, nothing is written."""
+def calibrate(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Report:
+    """Make an FP8 or INT8 bundle whose pictures pass the gate; where none does, nothing is written."""
     bundle = open_source(config)
-    observed, judged = photos_of(config, bundle)
+    photos, held_out = split_photos(config, bundle)
     settings = Settings(steps=config.steps, guidance=config.guidance)
     statistics = observe(
         bundle,
-        observed,
+        photos,
         settings,
         config.statistics_file,
         seed=config.seed,
@@ -55,107 +49,66 @@ def calibrate(config: CalibrationConfig, show: Show = lambda _: None) -> Report:
         threads=config.threads,
         show=show,
     )
-    candidates = candidates_of(bundle, statistics, config, settings)
-    show("restoring the photos to be judged by")
-    judge = Judge(bundle, judged, settings, seed=config.seed, threads=config.threads)
+    trials = TrialBundles.derive(bundle, statistics, config, settings)
+    show("restoring the photos to evaluate on")
+    evaluator = Evaluator(bundle, held_out, settings, seed=config.seed, threads=config.threads)
     alone: dict[str, Verdict] = {}
 
     def ranked() -> list[str]:
-        alone.update(alone or measure_alone(judge, candidates, list(candidates.treatments), show))
+        alone.update(alone or measure_sensitivity(evaluator, trials, list(trials.qparams), show))
         return most_sensitive_first(alone)
 
     if config.sensitivity:
         ranked()
-    choice = choose_kept(judge, candidates, ranked, Gate(config.max_psnr_drop, config.min_psnr), show)
-    sizes = product_sizes(bundle, attention=config.attention)
+    gate = Gate(config.max_psnr_drop, config.min_psnr_rgb)
+    selection = select_kept(evaluator, trials, ranked, gate, show)
+    matmuls = find_matmuls(load_step(bundle, attention=config.attention), layer_names(bundle))
     decisions = tuple(
-        Decision(name, size, alone.get(name), name in choice.kept) for name, size in sizes.items()
+        Decision(name, matmul.weights, alone.get(name), name in selection.kept)
+        for name, matmul in matmuls.items()
     )
     with atomic_directory(config.output, replace=config.replace) as folder:
         provenance = _provenance(config, bundle, calibration=config.statistics_file)
-        written = candidates.write(folder, choice.kept, provenance=provenance, share=False)
-        report = _report(config, (bundle, written), choice, decisions, (observed, judged))
+        written = trials.write(folder, selection.kept, provenance=provenance, share=False)
+        report = _report(config, (bundle, written), selection, decisions, (photos, held_out))
         _write_table(folder, report)
     return report
 
 
-def make_smaller(config: CalibrationConfig, format_: Format, show: Show = lambda _: None) -> Report:
+def store_weights_only(config: CalibrationConfig, format_: Format, show: ShowStatus = show_nothing) -> Report:
     """Store all weights, those of the text encoders too, in fewer bits; nothing has to be observed."""
     bundle = open_source(config)
-    _, judged = photos_of(config, bundle)
+    _, held_out = split_photos(config, bundle)
     settings = Settings(steps=config.steps, guidance=config.guidance)
-    show("restoring the photos to be judged by")
-    judge = Judge(bundle, judged, settings, seed=config.seed, threads=config.threads)
-    gate = Gate(config.max_psnr_drop, config.min_psnr)
+    show("restoring the photos to evaluate on")
+    evaluator = Evaluator(bundle, held_out, settings, seed=config.seed, threads=config.threads)
+    gate = Gate(config.max_psnr_drop, config.min_psnr_rgb)
     with atomic_directory(config.output, replace=config.replace) as folder:
         show("storing weights")
-        written = write_variant(
+        written = rewrite_bundle(
             bundle,
             folder,
-            smaller_components(bundle, format_),
+            weights_only_changes(bundle, format_),
             precision=f"{format_.name} weights",
             provenance=_provenance(config, bundle),
             share=False,
         )
-        show("judging")
-        verdict = judge.judge(written)
-        if not gate.lets(verdict):
-            raise _too_far(verdict, gate)
+        show("evaluating")
+        verdict = evaluator.evaluate(written)
+        if not gate.passes(verdict):
+            found = f"{verdict.psnr:.1f} dB between the pictures and {verdict.drop_text}"
+            raise gate.refusal(found, fix=f"use more bits, or {LOOSEN}")
         report = Report(
             str(config.output),
             written.card.precision,
             bundle_bytes(bundle),
             bundle_bytes(written),
             verdict,
-            len(judged),
+            len(held_out),
             embeddings=embedding_errors(bundle, written, threads=config.threads),
         )
         _write_table(folder, report)
     return report
-
-
-def open_source(config: CalibrationConfig) -> Bundle:
-    """The bundle to start from, and nothing in the way of the output."""
-    bundle = Bundle.open(config.bundle)
-    if bundle.card.precision != "fp16":
-        raise BadInputError(
-            f"{config.bundle} is {bundle.card.precision}",
-            expected="fp16, whose pictures are the standard",
-            fix="export with --precision fp16",
-        )
-    if missing := {STEP, "prepare", "vae_encoder", "vae_decoder"} - bundle.components.keys():
-        raise BadInputError(f"{config.bundle} lacks {min(missing)}", expected="a bundle that restores photos")
-    output = config.output
-    if output.exists() or output.is_symlink():
-        if not (output / MANIFEST).is_file():
-            raise BadInputError(f"{output} exists and is no bundle", fix="choose another --output")
-        if output.resolve() == bundle.path.resolve():
-            raise BadInputError(f"{output} is the bundle itself", fix="choose another --output")
-        if not config.replace:
-            raise BadInputError(f"{output} exists", fix="choose another --output, or replace it with --force")
-    return bundle
-
-
-def photos_of(config: CalibrationConfig, bundle: Bundle) -> tuple[list[Case], list[Case]]:
-    """Photos to calibrate on, and photos to judge by."""
-    cases = folder_cases(config.images, bundle.card) if config.images else sample_cases(bundle.card)
-    if config.held_out:
-        return cases, folder_cases(config.held_out, bundle.card)
-    return split(cases)
-
-
-def candidates_of(
-    bundle: Bundle, statistics: Statistics, config: CalibrationConfig, settings: Settings
-) -> Candidates:
-    """What the statistics and the recipe make of the bundle's products."""
-    model = load_graph(bundle, STEP)
-    if config.attention:
-        open_attentions(model)
-    treatments = derive_treatments(find_products(model), statistics, config.recipe)
-    late_below = None
-    if config.recipe.switch_at is not None:
-        late_below = level_between(settings.schedule(bundle.card).timesteps, config.recipe.switch_at)
-    return Candidates(bundle, treatments, config.output, attention=config.attention, late_below=late_below)
 
 
 def _provenance(config: CalibrationConfig, bundle: Bundle, calibration: Path | None = None) -> Provenance:
@@ -169,38 +122,29 @@ def _provenance(config: CalibrationConfig, bundle: Bundle, calibration: Path | N
 def _report(
     config: CalibrationConfig,
     bundles: tuple[Bundle, Bundle],
-    choice: Choice,
+    selection: Selection,
     decisions: tuple[Decision, ...],
-    photos: tuple[Sequence[Case], Sequence[Case]],
+    cases: tuple[Sequence[Case], Sequence[Case]],
 ) -> Report:
-    (bundle, written), (observed, judged) = bundles, photos
+    (bundle, written), (photos, held_out) = bundles, cases
     wanted = {decision.name for decision in decisions if decision.weights and not decision.kept}
-    claimed = count_claims(written, wanted)
+    claimed = {layer_names(written).layer_of(name) for name in quantised_matmuls(load_step(written))} & wanted
     if missing := sorted(wanted - claimed):
         raise AssertionError(f"{missing[0]} is not between its Q/DQ pairs")
-    is_same = {case.name for case in judged} <= {case.name for case in observed}
+    is_same = {case.name for case in held_out} <= {case.name for case in photos}
     return Report(
         str(config.output),
         written.card.precision,
         bundle_bytes(bundle),
         bundle_bytes(written),
-        choice.verdict,
-        len(judged),
+        selection.verdict,
+        len(held_out),
         len(claimed),
         decisions,
-        remarks=("judged by photos that it was calibrated on, for want of others",) if is_same else (),
+        remarks=("evaluated on photos that it was calibrated on, for want of others",) if is_same else (),
     )
 
 
 def _write_table(folder: Path, report: Report) -> None:
     text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / TABLE).write_text(text, encoding="utf-8")
-
-
-def _too_far(verdict: Verdict, gate: Gate) -> AccuracyError:
-    drop = "an unknown drop" if verdict.drop is None else f"a drop of {verdict.drop:.2f} dB"
-    return AccuracyError(
-        f"{verdict.psnr:.1f} dB between the pictures and {drop}",
-        expected=f"{gate.min_psnr:g} dB or more, and a drop of {gate.max_psnr_drop:g} dB or less",
-        fix="use more bits, or loosen --max-psnr-drop or --min-psnr",
-    )

@@ -130,7 +130,7 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
     require("onnx", "onnx_ir", extra="export")
     require_onnxruntime()
     check_target(json_file, replace=options["force"])
-    from dit4sr.calibrate.calibrator import calibrate, make_smaller
+    from dit4sr.calibrate.calibrator import calibrate, store_weights_only
     from dit4sr.calibrate.report import format_report
     from dit4sr.calibrate.scales.formats import FORMATS
     from dit4sr.runtime.bundled import tiny_bundle
@@ -138,7 +138,7 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
     config = _config(bundle or tiny_bundle(), weights_only or options["precision"], options)
     with StatusLine() as line:
         if weights_only:
-            report = make_smaller(config, FORMATS[weights_only], line.show)
+            report = store_weights_only(config, FORMATS[weights_only], line.show)
         else:
             report = calibrate(config, line.show)
     print_result(format_report(report), report.to_json(), json_file)
@@ -167,7 +167,7 @@ def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationCo
         attention=options["attention"],
         sensitivity=options["sensitivity"],
         max_psnr_drop=options["max_psnr_drop"],
-        min_psnr=options["min_psnr_rgb"],
+        min_psnr_rgb=options["min_psnr_rgb"],
         replace=options["force"],
         threads=options["threads"],
         command=shlex.join(["dit4sr-calibrate", *sys.argv[1:]]),

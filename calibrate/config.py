@@ -6,27 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.calibrate.scales.formats import FORMATS, Format
-from dit4sr.calibrate.scales.methods import METHODS
+from dit4sr.calibrate.scales.range_estimation import METHODS
 from dit4sr.runtime.errors import BadInputError
 
 FORMS = ("tensorrt", "onnxruntime")
-"""TensorRT fuses E4M3 products only where the weight has one scale; ONNX Runtime takes one per output."""
+"""TensorRT fuses E4M3 MatMuls only where the weight has one scale; ONNX Runtime takes one per output."""
 PRECISIONS = ("fp8", "int8")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How scales are chosen."""
+    """How the scales of a quantised bundle are chosen."""
 
     format: Format
     method: str = "amax"
     per_channel: bool = False
     smooth: bool = False
     first_step: int = 0
+    """The first step whose activations the scales are to hold."""
     last_step: int | None = None
-    """The steps whose activations the scales are to hold, as a slice has them; all without."""
+    """The step before which these end, as in a slice; ``None`` for all that follow."""
     switch_at: int | None = None
-    """The first step of a second set of scales."""
+    """The first step for which a second set of scales holds; ``None`` for one set."""
 
     def __post_init__(self) -> None:
         if self.switch_at is not None and (self.smooth or self.switch_at < 1):
@@ -46,7 +47,7 @@ class Recipe:
 
     @property
     def steps(self) -> slice:
-        """The steps whose activations the scales are to hold."""
+        """The steps whose activations the scales are to hold, as a slice."""
         return slice(self.first_step, self.last_step)
 
     @classmethod
@@ -59,7 +60,7 @@ class Recipe:
         smooth: bool | None = None,
         switch_at: int | None = None,
     ) -> Recipe:
-        """What suits a precision: whole numbers have no exponent, so they want smoothing and channels."""
+        """The recipe that suits a precision: without exponents, numbers want smoothing and channels."""
         if precision not in PRECISIONS or form not in FORMS:
             raise BadInputError(f"{precision} for {form}", expected=f"{PRECISIONS} for {FORMS}")
         if switch_at is not None and form != "onnxruntime":
@@ -86,25 +87,27 @@ class CalibrationConfig:
     output: Path
     recipe: Recipe
     images: Path | None = None
-    """Photos to calibrate on; the samples in the box without."""
+    """Folder of photos to calibrate on; ``None`` for the samples in the box."""
     held_out: Path | None = None
-    """Photos to judge by; some of the others without."""
+    """Folder of photos to evaluate on; ``None`` holds some of the others out."""
     statistics: Path | None = None
-    """Where what was observed is kept; beside the output without."""
+    """File that keeps what was observed; ``None`` puts it beside the output."""
     steps: int | None = None
     guidance: float | None = None
     seed: int = 0
     attention: bool = False
-    """Whether the operands of attention are quantised as well."""
+    """True to quantise the operands of attention as well."""
     sensitivity: bool = True
-    """Whether every product is measured even if none has to be kept in half precision."""
+    """True to measure every MatMul alone, even if none has to be kept in half precision."""
     max_psnr_drop: float = 0.3
-    min_psnr: float = 35.0
+    """What the mean PSNR (RGB) against the truth may lose, in decibels."""
+    min_psnr_rgb: float = 35.0
+    """What the PSNR (RGB) between the pictures before and after must reach, in decibels."""
     replace: bool = False
     threads: int = 0
     command: str = "dit4sr-calibrate"
 
     @property
     def statistics_file(self) -> Path:
-        """Where what was observed is kept."""
+        """The file that keeps what was observed."""
         return self.statistics or self.output.with_name(f"{self.output.name}.calibration.npz")

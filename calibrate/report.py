@@ -7,32 +7,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dit4sr.calibrate.search.evaluator import Verdict
-from dit4sr.calibrate.search.selection import Decision
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.console.table import format_bytes, format_table
 from dit4sr.runtime.schema import to_json
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What became of one MatMul, and why."""
+
+    name: str
+    weights: int
+    alone: Verdict | None
+    """What quantising this MatMul alone does; ``None`` where that was not measured."""
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Report:
-    """A finished bundle, and how it compares with the one it was made of."""
+    """What a finished bundle is like, beside the one it was made of."""
 
     output: str
     precision: str
     before: Mapping[str, int]
-    """Bytes of every component, and of all files as ``all``."""
+    """Bytes of every component of the original bundle, and of all its files as ``all``."""
     after: Mapping[str, int]
     verdict: Verdict
     photos: int
     claimed: int = 0
-    """Products that the written graph shows between DQ and DQ."""
+    """How many MatMuls the written graph shows between their Q/DQ pairs."""
     decisions: tuple[Decision, ...] = ()
     embeddings: Mapping[str, float] = field(default_factory=dict)
     """Relative error of what the text encoders make of the default prompts."""
     remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values, for JSON."""
         plain: dict[str, Any] = to_json(self)
         return plain
 
@@ -46,7 +56,7 @@ def bundle_bytes(bundle: Bundle) -> dict[str, int]:
 
 
 def format_report(report: Report) -> str:
-    """Tables and sentences."""
+    """The report as tables and sentences, for people."""
     lines = []
     if report.decisions:
         lines += [_decisions(report), ""]
@@ -70,7 +80,7 @@ def _decisions(report: Report) -> str:
                 "fp16" if decision.kept else report.precision,
             ]
         )
-    return format_table(["layer", "fp16", "saved", "alone", "worst velocity", "decision"], rows)
+    return format_table(["layer", "fp16", "saved", "PSNR (RGB) alone", "worst velocity", "decision"], rows)
 
 
 def _sizes(report: Report) -> str:
@@ -85,17 +95,17 @@ def _verdict(report: Report) -> list[str]:
     verdict = report.verdict
     photos = "1 photo" if report.photos == 1 else f"{report.photos} photos"
     lines = [
-        f"{report.output}: {report.precision}, judged by {photos}",
-        f"{verdict.psnr:.2f} dB between the pictures before and after, at the worst",
+        f"{report.output}: {report.precision}, evaluated on {photos}",
+        f"PSNR (RGB) between the pictures before and after: {verdict.psnr:.2f} dB at the worst",
         "no truth to measure a drop against"
         if verdict.drop is None
-        else f"{verdict.drop:+.3f} dB drop against the truth, on average",
+        else f"drop of the PSNR (RGB) against the truth: {verdict.drop:+.3f} dB on average",
         f"velocity off by {max(verdict.velocity):.2%} at the worst step, {verdict.worst_step} of "
         f"{len(verdict.velocity)}, and by {sum(verdict.velocity) / len(verdict.velocity):.2%} on average",
     ]
     if report.decisions:
         kept = sum(decision.kept for decision in report.decisions)
         lines.append(
-            f"{report.claimed} products between Q/DQ pairs, {kept} of {len(report.decisions)} kept in fp16"
+            f"{report.claimed} MatMuls between Q/DQ pairs, {kept} of {len(report.decisions)} kept in fp16"
         )
     return lines

@@ -13,24 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_options, takers
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from dit4sr.export.engines.request import EngineRequest
     from dit4sr.runtime.manifest import Manifest
 
-ENGINES = ("tensorrt", "inductor")
-FORMS = ("native", "plugin")
 CALIBRATED = ("fp8", "int8")
 """Precisions that a checkpoint does not have, for they hang on photos."""
-CONCERNS = {
-    **dict.fromkeys(("arch", "profiles"), ENGINES),
-    **dict.fromkeys(("device", "max_autotune"), ("inductor",)),
-    **dict.fromkeys(("allow_unfused", "weight_stripped", "version_compatible"), ("tensorrt",)),
-    **dict.fromkeys(("builder_level", "workspace", "attention", "inject", "time_layers"), ("tensorrt",)),
-}
-"""Which engines an option is for."""
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -94,54 +85,10 @@ def names(text: str | None) -> tuple[str, ...]:
 @click.option(
     "--engine",
     "engines",
-    type=click.Choice(ENGINES),
+    type=click.Choice(list(BUILDERS)),
     multiple=True,
     help="Also build engines, into the bundle that is written or that is there.",
 )
-@click.option("--arch", type=click.IntRange(50, 999), help="GPU architecture the engines must be for, as 90.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="inductor: what for; auto takes the GPU if there is one.",
-)
-@click.option(
-    "--profile",
-    "profiles",
-    multiple=True,
-    metavar="HxW",
-    help="Pictures in pixels, for tensorrt also LEAST:BEST:LARGEST; by default the training tile.",
-)
-@click.option("--max-autotune", is_flag=True, help="inductor: let torch try every kernel it has.")
-@click.option("--allow-unfused", is_flag=True, help="tensorrt: accept attentions that were not fused.")
-@click.option("--weight-stripped", is_flag=True, help="tensorrt: plans that take weights from the bundle.")
-@click.option("--version-compatible", is_flag=True, help="tensorrt: plans that newer versions run too.")
-@click.option(
-    "--builder-level",
-    type=click.IntRange(0, 5),
-    default=3,
-    show_default=True,
-    help="tensorrt: how long to search for kernels.",
-)
-@click.option(
-    "--workspace", type=click.IntRange(1), metavar="MIB", help="tensorrt: most memory a layer may use."
-)
-@click.option(
-    "--attention",
-    type=click.Choice(FORMS),
-    default="native",
-    show_default=True,
-    help="tensorrt: whose kernel runs attention, the library's or ours.",
-)
-@click.option(
-    "--inject",
-    type=click.Choice(FORMS),
-    default="plugin",
-    show_default=True,
-    help="tensorrt: the same for the injected convolution.",
-)
-@click.option("--time-layers", is_flag=True, help="tensorrt: write the slowest layers into the manifest.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.version_option(package_name="dit4sr")
 def command(
@@ -163,6 +110,9 @@ def command(
         _describe(options, as_json=as_json)
     else:
         _export(options, as_json=as_json)
+
+
+command.params.extend(engine_options())
 
 
 def main() -> None:
@@ -196,14 +146,11 @@ def _inspect(path: Path, *, as_json: bool) -> None:
 
 
 def _describe(options: dict[str, Any], *, as_json: bool) -> None:
-    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
     from dit4sr.export.reports.describe import describe, format_description
 
     description = describe(
         options["checkpoint"],
-        flavour=Flavour(options["flavour"]) if options["flavour"] else None,
-        variant=Variant(options["variant"]) if options["variant"] else None,
-        untrained=options["untrained"],
+        options,
         size=options["size"],
         text_tokens=options["text_tokens"],
         steps=options["steps"],
@@ -219,15 +166,14 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
     if options["checkpoint"] and options["random_weights"] is not None:
         raise click.UsageError("--random-weights is for when there is no CHECKPOINT")
 
-    from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
     from dit4sr.export.exporter import ExportConfig, export_bundle
-    from dit4sr.export.pipeline import checkpoint_system, full_size_system
+    from dit4sr.export.pipeline import checkpoint_pipeline, full_size_pipeline
     from dit4sr.export.tiny import CHECKPOINT
     from dit4sr.runtime.console.table import format_bytes
     from dit4sr.runtime.manifest import MANIFEST
     from dit4sr.runtime.schema import to_json
 
-    engines = _engine_request(options)
+    engines = _engine_requests(options)
     if options["checkpoint"] and (options["checkpoint"] / MANIFEST).is_file():
         if engines is None:
             raise BadInputError(f"{options['checkpoint']} is a bundle", expected="a checkpoint, or --engine")
@@ -243,19 +189,12 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         )
     if engines is not None:
         engines.check(options["precision"])
-    flavour = Flavour(options["flavour"]) if options["flavour"] else None
-    variant = Variant(options["variant"]) if options["variant"] else None
     if options["random_weights"] is not None:
-        system = full_size_system(options["random_weights"], flavour or Flavour.COPIED)
+        pipeline = full_size_pipeline(options["random_weights"], options)
     else:
         if not options["checkpoint"]:
             click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)
-        system = checkpoint_system(
-            options["checkpoint"] or CHECKPOINT,
-            flavour=flavour,
-            variant=variant,
-            untrained=options["untrained"],
-        )
+        pipeline = checkpoint_pipeline(options["checkpoint"] or CHECKPOINT, options)
 
     config = ExportConfig(
         output=options["output"] or Path(f"{_stem(options)}-{options['precision']}"),
@@ -265,16 +204,14 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
         verify=not options["no_verify"],
         components=names(options["components"]),
         command=_repeatable_command(),
-        checkpoint=system.checkpoint,
-        prompts=system.prompts,
     )
     if engines is not None and (config.output / MANIFEST).is_file() and not options["force"]:
         _check_precision(config.output, options["precision"])
-        _print_engines(config.output, engines.add_to(config.output, system, _progress), as_json)
+        _print_engines(config.output, engines.add_to(config.output, pipeline, _progress), as_json)
         return
-    manifest = export_bundle(system.architecture, system.surroundings, config, progress=_progress)
+    manifest = export_bundle(pipeline, config, progress=_progress)
     if engines is not None:
-        manifest = engines.add_to(config.output, system, _progress)
+        manifest = engines.add_to(config.output, pipeline, _progress)
     total = sum(record.bytes for record in manifest.files())
     worst = max((check.error / check.allowed for check in manifest.verification), default=None)
     verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"
@@ -286,32 +223,14 @@ def _export(options: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-def _engine_request(options: dict[str, Any]) -> EngineRequest | None:
-    from dit4sr.export.engines.request import EngineRequest
-
-    for option, kinds in CONCERNS.items():
-        if _is_given(option) and not set(kinds) & set(options["engines"]):
-            flag = option.removesuffix("s").replace("_", "-")
-            raise click.UsageError(f"--{flag} is for --engine {' or '.join(kinds)}")
+def _engine_requests(options: dict[str, Any]) -> EngineRequests | None:
+    for option in engine_options():
+        kinds = takers(option)
+        if _is_given(str(option.name)) and not set(kinds) & set(options["engines"]):
+            raise click.UsageError(f"{option.opts[0]} is for --engine {' or '.join(kinds)}")
     if not options["engines"]:
         return None
-    return EngineRequest(
-        kinds=options["engines"],
-        architecture=options["arch"],
-        profiles=options["profiles"],
-        components=names(options["components"]),
-        device=options["device"],
-        max_autotune=options["max_autotune"],
-        allow_unfused=options["allow_unfused"],
-        weight_stripped=options["weight_stripped"],
-        version_compatible=options["version_compatible"],
-        builder_level=options["builder_level"],
-        workspace=options["workspace"] and options["workspace"] << 20,
-        attention=options["attention"],
-        inject=options["inject"],
-        time_layers=options["time_layers"],
-        verify=not options["no_verify"],
-    )
+    return EngineRequests.of(options["engines"], {**options, "components": names(options["components"])})
 
 
 def _check_precision(path: Path, precision: str) -> None:
@@ -325,7 +244,7 @@ def _check_precision(path: Path, precision: str) -> None:
 
 
 def _is_given(option: str) -> bool:
-    """Whether an option was typed."""
+    """True if an option was typed."""
     return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 

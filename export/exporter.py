@@ -1,12 +1,12 @@
-"""From an architecture to a bundle on disk: trace, round, bind, verify, describe; whole or not at all."""
+"""From a pipeline to a bundle on disk: trace, round, bind, verify, describe; whole or not at all."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,17 @@ import onnx
 import onnx_ir as ir
 from torch import nn
 
-from dit4sr.export.architecture import Architecture, ComponentSource, example_sizes, static_sizes
+from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.graph.external_data import bind_weights
 from dit4sr.export.graph.passes.cleanup import forget_origins, simplify_graph, transpose_weights
 from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
 from dit4sr.export.graph.passes.report import PassReport, run_pass
+from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.export.graph.tracing import OPSET, attach_operators, trace
+from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import Prompt
-from dit4sr.export.verify import elements, memory_needed, verify_parts
+from dit4sr.export.verify import elements, memory_needed, verify_components
+from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files import atomic_directory
@@ -32,8 +35,8 @@ from dit4sr.runtime.manifest import (
     Component,
     FileRecord,
     Manifest,
+    ModelCard,
     Provenance,
-    TensorSpec,
     record_of,
 )
 
@@ -53,42 +56,43 @@ class ExportConfig:
     verify: bool = True
     components: tuple[str, ...] = ()
     command: str = "dit4sr-export"
-    checkpoint: Mapping[str, str] = field(default_factory=dict)
-    prompts: Mapping[str, Prompt] = field(default_factory=dict)
 
 
 def export_bundle(
-    architecture: Architecture,
-    surroundings: Sequence[ComponentSource],
-    config: ExportConfig,
-    *,
-    progress: Callable[[str], None] = lambda _: None,
+    pipeline: Pipeline, config: ExportConfig, *, progress: Callable[[str], None] = lambda _: None
 ) -> Manifest:
     """Write a bundle; the output appears when it is complete and verified, and is untouched until then."""
-    parts = _chosen([*surroundings, *architecture.parts()], config.components)
+    sources = _chosen(pipeline.components(), config.components)
     _check_output(config)
-    _check_disk(parts, config)
-    _check_memory(parts, config)
-    tokenizers = {part.name: part.tokenizer.to_text() for part in parts if part.tokenizer}
+    _check_disk(sources, config)
+    _check_memory(sources, config)
+    card = pipeline.card(config.precision)
+    tokenizers = {source.name: source.tokenizer.to_text() for source in sources if source.tokenizer}
 
     with atomic_directory(config.output, replace=config.replace) as folder:
         (folder / "onnx").mkdir()
         components = {}
-        for part in parts:
-            progress(f"{part.name}: tracing")
-            model = traced_at_precision(part, architecture, config)[0]
-            progress(f"{part.name}: writing weights")
-            components[part.name] = _write_component(model, part, folder, config.precision)
+        for source in sources:
+            progress(f"{source.name}: tracing")
+            model = traced_at_precision(source, card, static=config.static)[0]
+            progress(f"{source.name}: writing weights")
+            components[source.name] = _write_component(model, source, folder, config.precision)
         checks: tuple[Check, ...] = ()
         if config.verify:
             progress("verifying against torch")
-            checks = verify_parts(parts, architecture.card(config.precision), folder, static=config.static)
+            checks = verify_components(sources, card, folder, static=config.static)
         manifest = Manifest(
             schema=SCHEMA_VERSION,
-            model=architecture.card(config.precision),
+            model=card,
             components=components,
-            provenance=Provenance(config.checkpoint, _versions(), config.command),
-            embeddings={name: _write_prompt(folder, name, prompt) for name, prompt in config.prompts.items()},
+            architecture=pipeline.record(),
+            text_encoders=tuple(
+                encoder.name for encoder in pipeline.text_encoders if encoder.name in components
+            ),
+            provenance=Provenance(pipeline.origin, _versions(), config.command),
+            embeddings={
+                name: _write_prompt(folder, name, prompt) for name, prompt in pipeline.prompts.items()
+            },
             tokenizers=tuple(_write_tokenizer(folder, name, text) for name, text in tokenizers.items()),
             verification=checks,
         )
@@ -97,53 +101,46 @@ def export_bundle(
 
 
 def traced_at_precision(
-    part: ComponentSource, architecture: Architecture, config: ExportConfig
+    source: ComponentSource, card: ModelCard, *, static: bool = False
 ) -> tuple[ir.Model, list[PassReport]]:
-    """A part's graph before it has weights, and what each pass did to it."""
-    card = architecture.card(config.precision)
-    if config.static:
-        sizes = static_sizes(card, part)
+    """A component's graph before it has weights, and what each pass did to it."""
+    precision = card.precision
+    if static:
+        sizes = static_sizes(card, source)
     else:
         # Sizes that differ from one another, so that no two axes are mistaken for one.
-        sizes = example_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
-    model = trace(part, sizes, static=config.static, opset=OPSET[config.precision])
+        sizes = axis_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
+    model = trace(source, sizes, static=static, opset=OPSET[precision])
     passes = [simplify_graph, transpose_weights, forget_origins]
     reports = [run_pass(model, change) for change in passes]
-    if config.precision in HALVES:
-        reports.append(run_pass(model, mixed_precision(HALVES[config.precision]), "mixed_precision"))
+    if precision in HALVES:
+        reports.append(run_pass(model, mixed_precision(HALVES[precision]), "mixed_precision"))
     return model, reports
 
 
-def _write_component(model: ir.Model, part: ComponentSource, folder: Path, precision: str) -> Component:
+def _write_component(model: ir.Model, source: ComponentSource, folder: Path, precision: str) -> Component:
     graphs = folder / "onnx"
-    bind_weights(model, part, graphs)
+    bind_weights(model, source, graphs)
     attach_operators(model)
     model.producer_name, model.producer_version = "dit4sr", importlib.metadata.version("dit4sr")
-    graph = graphs / f"{part.name}.onnx"
+    graph = graphs / f"{source.name}.onnx"
     ir.save(model, graph)
     onnx.checker.check_model(graph, full_check=True)
-    data = graphs / f"{part.name}.onnx.data"
+    data = graphs / f"{source.name}.onnx.data"
     return Component(
         files=(record_of(graph, folder), record_of(data, folder)),
         precision=precision,
-        inputs=tuple(_spec(value) for value in model.graph.inputs),
-        outputs=tuple(_spec(value) for value in model.graph.outputs),
+        inputs=tuple(tensor_spec(value) for value in model.graph.inputs),
+        outputs=tuple(tensor_spec(value) for value in model.graph.outputs),
     )
-
-
-def _spec(value: ir.Value) -> TensorSpec:
-    assert value.name is not None
-    assert value.dtype is not None
-    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
-    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
 
 
 def _write_prompt(folder: Path, name: str, prompt: Prompt) -> tuple[FileRecord, ...]:
     (folder / "embeddings").mkdir(exist_ok=True)
-    paths = [folder / "embeddings" / f"{name}.{part}.npy" for part in ("text", "pooled")]
-    for path, array in zip(paths, prompt, strict=True):
-        np.save(path, array, allow_pickle=False)
-    return tuple(record_of(path, folder) for path in paths)
+    paths = {part: folder / "embeddings" / f"{name}.{part}.npy" for part in prompt}
+    for part, path in paths.items():
+        np.save(path, prompt[part], allow_pickle=False)
+    return tuple(record_of(path, folder) for path in paths.values())
 
 
 def _write_tokenizer(folder: Path, component: str, text: str) -> FileRecord:
@@ -153,12 +150,12 @@ def _write_tokenizer(folder: Path, component: str, text: str) -> FileRecord:
     return record_of(path, folder)
 
 
-def _chosen(parts: Sequence[ComponentSource], names: tuple[str, ...]) -> list[ComponentSource]:
-    known = [part.name for part in parts]
+def _chosen(sources: Sequence[ComponentSource], names: tuple[str, ...]) -> list[ComponentSource]:
+    known = [source.name for source in sources]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise BadInputError(f"no component {unknown[0]!r} here", expected=f"some of {', '.join(known)}")
-    return [part for part in parts if not names or part.name in names]
+    return [source for source in sources if not names or source.name in names]
 
 
 def _check_output(config: ExportConfig) -> None:
@@ -174,8 +171,8 @@ def _check_output(config: ExportConfig) -> None:
         raise BadInputError(f"{output} exists", fix="choose another --output, or replace it with --force")
 
 
-def _check_disk(parts: Sequence[ComponentSource], config: ExportConfig) -> None:
-    written = sum(_bytes_written(part, BYTES[config.precision]) for part in parts)
+def _check_disk(sources: Sequence[ComponentSource], config: ExportConfig) -> None:
+    written = sum(_bytes_written(source, BYTES[config.precision]) for source in sources)
     needed = int(written * 1.02) + (16 << 20)
     parent = next(folder for folder in config.output.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
@@ -187,15 +184,15 @@ def _check_disk(parts: Sequence[ComponentSource], config: ExportConfig) -> None:
         )
 
 
-def _bytes_written(part: ComponentSource, width: int) -> int:
+def _bytes_written(source: ComponentSource, width: int) -> int:
     """Words are looked up in FP32, whatever the products are in."""
-    tables = [module.weight for module in part.module.modules() if isinstance(module, nn.Embedding)]
-    return elements(part) * width + sum(table.numel() for table in tables) * (4 - width)
+    tables = [module.weight for module in source.module.modules() if isinstance(module, nn.Embedding)]
+    return elements(source) * width + sum(table.numel() for table in tables) * (4 - width)
 
 
-def _check_memory(parts: Sequence[ComponentSource], config: ExportConfig) -> None:
+def _check_memory(sources: Sequence[ComponentSource], config: ExportConfig) -> None:
     """Better to say so now than to be killed after minutes of writing."""
-    needed, free = memory_needed(parts, config.precision), available_memory()
+    needed, free = memory_needed(sources, config.precision), available_memory()
     if config.verify and free is not None and free < needed:
         raise OutOfMemoryError(
             f"{format_bytes(free)} of memory available",

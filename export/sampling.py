@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import ModelCard
 
-Prompt = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Context rows ``[M, C]`` and pooled vector ``[P]``."""
+Prompt = Mapping[str, NDArray[np.float32]]
+"""What a prompt is to the network, by name: for SD3.5's kind ``text`` ``[M, C]`` and ``pooled`` ``[P]``."""
 
 DEFAULTS, PROMPTS = "dit4sr.json", "prompts.safetensors"
 SIDES = ("positive", "negative")
@@ -29,29 +29,31 @@ SIDES = ("positive", "negative")
 
 @dataclass(frozen=True)
 class Sampling:
-    """SD3.5-Medium's and DiT4SR's published values, unless a checkpoint says otherwise."""
+    """A network's defaults over the latents of SD3.5's VAE, unless a checkpoint says otherwise."""
 
-    name: str = "DiT4SR"
+    name: str
+    steps: int
+    guidance: float
+    text_tokens: int
+    tile: int | None = None
+    """Side of the latents it was trained on, where its own config does not tell."""
     scaling: float = 1.5305
     shift: float = 0.0609
     schedule_shift: float = 3.0
-    steps: int = 40
-    guidance: float = 8.0
-    text_tokens: int = 333
-    tile: int | None = None
-    """Side of the latents it was trained on; SD3.5's config names twice what DiT4SR was trained on."""
+    vae_factor: int = 8
+    """Pixels of the picture to one of the latent, along each axis."""
 
 
-def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt]) -> Sampling:
-    """What a checkpoint's folder says of its sampling."""
+def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sampling) -> Sampling:
+    """What a checkpoint's folder says of its sampling, over the architecture's defaults."""
     found = {
         **_stated(folder / "vae" / "config.json", scaling="scaling_factor", shift="shift_factor"),
         **_stated(folder / "scheduler" / "scheduler_config.json", schedule_shift="shift"),
         **_stated(folder / DEFAULTS, steps="steps", guidance="guidance", name="name", tile="tile"),
     }
     if prompts:
-        found["text_tokens"] = len(prompts["positive"][0])
-    sampling = replace(Sampling(), **found)
+        found["text_tokens"] = len(prompts["positive"]["text"])
+    sampling = replace(default, **found)
     whole = [sampling.steps] if sampling.tile is None else [sampling.steps, sampling.tile]
     if not isinstance(sampling.name, str) or not all(type(number) is int and number > 0 for number in whole):
         raise BadInputError(f"{folder / DEFAULTS}: name, steps or tile is of the wrong kind")
@@ -61,8 +63,8 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt]) -> Sampling
     return sampling
 
 
-def checkpoint_prompts(folder: Path, config: TransformerConfig) -> dict[str, Prompt]:
-    """The prompts that a checkpoint stores, if it stores any."""
+def checkpoint_prompts(folder: Path, card: ModelCard) -> dict[str, Prompt]:
+    """The prompts that a checkpoint stores, if any, held against the widths that the network reads."""
     file = folder / PROMPTS
     if not file.is_file():
         return {}
@@ -72,19 +74,30 @@ def checkpoint_prompts(folder: Path, config: TransformerConfig) -> dict[str, Pro
         raise BadInputError(f"{file} holds {', '.join(stored.tensors)}", expected=", ".join(sorted(wanted)))
     rows = {stored.tensors[f"{side}.text"].shape for side in SIDES}
     [(tokens, *width)] = rows if len(rows) == 1 else [(0,)]
-    if tokens < 1 or width != [config.joint_attention_dim]:
+    if tokens < 1 or width != [card.text_channels]:
         raise BadInputError(
             f"{file}: the prompts' rows do not fit the network or one another",
-            expected=f"[tokens, {config.joint_attention_dim}] for both",
+            expected=f"[tokens, {card.text_channels}] for both",
         )
-    if {stored.tensors[f"{side}.pooled"].shape for side in SIDES} != {(config.pooled_projection_dim,)}:
+    if {stored.tensors[f"{side}.pooled"].shape for side in SIDES} != {(card.pooled_channels,)}:
         raise BadInputError(
-            f"{file}: a pooled vector does not fit the network", expected=f"[{config.pooled_projection_dim}]"
+            f"{file}: a pooled vector does not fit the network", expected=f"[{card.pooled_channels}]"
         )
-    text, pooled = (
-        {side: stored.read(f"{side}.{part}").float().numpy() for side in SIDES} for part in ("text", "pooled")
-    )
-    return {side: (text[side], pooled[side]) for side in SIDES}
+    parts = ("text", "pooled")
+    return {side: {part: stored.read(f"{side}.{part}").float().numpy() for part in parts} for side in SIDES}
+
+
+def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Prompt]:
+    """Context rows for a positive and a negative prompt, where there is no text encoder to make them."""
+    noise = np.random.default_rng(seed)
+
+    def prompt() -> Prompt:
+        return {
+            "text": noise.standard_normal((tokens, card.text_channels), dtype=np.float32),
+            "pooled": noise.standard_normal(card.pooled_channels, dtype=np.float32),
+        }
+
+    return {"positive": prompt(), "negative": prompt()}
 
 
 def _stated(file: Path, **keys: str) -> dict[str, Any]:

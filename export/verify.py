@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dit4sr.export.architecture import ComponentSource, Sizes, axis_size, example_sizes, static_sizes
+from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.weights.folds import evaluate
+from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
 from dit4sr.runtime.errors import AccuracyError
 from dit4sr.runtime.manifest import Check, ModelCard, TensorSpec
 
@@ -47,8 +48,8 @@ class Allowance:
         return cls(2.0, DTYPES[precision], "twice what torch errs at this precision")
 
 
-def verify_parts(
-    parts: Sequence[ComponentSource], card: ModelCard, folder: Path, *, static: bool = False
+def verify_components(
+    sources: Sequence[ComponentSource], card: ModelCard, folder: Path, *, static: bool = False
 ) -> tuple[Check, ...]:
     """Compare every component on seeded inputs, then three steps of the loop; refuse what strays.
 
@@ -59,13 +60,13 @@ def verify_parts(
         return ()
     allowance = Allowance.at(precision)
     latent = (8 * card.patch_size, 6 * card.patch_size)
-    small = example_sizes(card, images=1, branches=2, latent=latent, text=7, steps=LOOP_STEPS)
+    small = axis_sizes(card, latent=latent, text=7, steps=LOOP_STEPS)
     checks = []
-    for part in parts:
-        feeds = seeded_inputs(part, static_sizes(card, part) if static else small)
-        checks += compared_part(part, feeds, _runners(part, folder, precision), allowance)
-    by_name = {part.name: part for part in parts}
-    if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, parts)):
+    for source in sources:
+        feeds = seeded_inputs(source, static_sizes(card, source) if static else small)
+        checks += compared_component(source, feeds, _runners(source, folder, precision), allowance)
+    by_name = {source.name: source for source in sources}
+    if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, sources)):
         prepare, step = by_name["prepare"], by_name["step"]
         both = zip(_runners(prepare, folder, precision), _runners(step, folder, precision), strict=True)
         sizes = static_sizes(card, step) if static else small
@@ -74,58 +75,58 @@ def verify_parts(
     return tuple(checks)
 
 
-def compared_part(
-    part: ComponentSource, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance
+def compared_component(
+    source: ComponentSource, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance
 ) -> list[Check]:
     """Every output, given what makes the truth, the yardstick and what is to be judged."""
-    # One runner at a time: a full-size part takes ten gigabytes in each.
+    # One runner at a time: a full-size component takes ten gigabytes in each.
     exact, plain, found = (make()(feeds) for make in runners)
     if not all(np.isfinite(values).all() for values in plain):
-        plain = _as_if_in_range(part, feeds, exact)
+        plain = _as_if_in_range(source, feeds, exact)
     return [
-        compared(part.name, output, *values, allowance=allowance)
-        for output, *values in zip(part.outputs, exact, plain, found, strict=True)
+        compared(source.name, output, *values, allowance=allowance)
+        for output, *values in zip(source.outputs, exact, plain, found, strict=True)
     ]
 
 
-def _runners(part: ComponentSource, folder: Path, precision: str) -> list[Callable[[], Runner]]:
-    return [*torch_runners(part, precision), lambda: graph_runner(folder / "onnx" / f"{part.name}.onnx")]
+def _runners(source: ComponentSource, folder: Path, precision: str) -> list[Callable[[], Runner]]:
+    return [*torch_runners(source, precision), lambda: graph_runner(folder / "onnx" / f"{source.name}.onnx")]
 
 
-def torch_runners(part: ComponentSource, precision: str) -> list[Callable[[], Runner]]:
+def torch_runners(source: ComponentSource, precision: str) -> list[Callable[[], Runner]]:
     """The truth and the yardstick, each made when it is its turn."""
     # Beside half precision FP32 is truth enough, where FP64 would not fit.
-    truth = torch.float32 if is_large(part) and DTYPES[precision].itemsize < 4 else torch.float64
+    truth = torch.float32 if is_large(source) and DTYPES[precision].itemsize < 4 else torch.float64
     yardstick = Allowance.at(precision).yardstick
     return [
-        lambda: torch_runner(part, truth),
-        lambda: torch_runner(part, yardstick),
+        lambda: torch_runner(source, truth),
+        lambda: torch_runner(source, yardstick),
     ]
 
 
-def _as_if_in_range(part: ComponentSource, feeds: Arrays, exact: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _as_if_in_range(source: ComponentSource, feeds: Arrays, exact: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """What FP16 would answer if it had BF16's range: T5 overflows where our graphs do not.
 
     FP16 has three more bits, so its error is an eighth of the one that BF16 makes.
     """
-    coarse = torch_runner(part, torch.bfloat16)(feeds)
+    coarse = torch_runner(source, torch.bfloat16)(feeds)
     return [truth + (rough - truth) / 8 for truth, rough in zip(exact, coarse, strict=True)]
 
 
-def is_large(part: ComponentSource) -> bool:
-    """Whether a part cannot be held several times over."""
-    return elements(part) > LARGE
+def is_large(source: ComponentSource) -> bool:
+    """True if a component cannot be held in memory several times over."""
+    return elements(source) > LARGE
 
 
-def elements(part: ComponentSource) -> int:
-    """Numbers in a part's weights."""
-    return sum(math.prod(tensor.shape) for tensor in part.module.state_dict().values())
+def elements(source: ComponentSource) -> int:
+    """How many numbers a component's weights have."""
+    return sum(math.prod(tensor.shape) for tensor in source.module.state_dict().values())
 
 
-def memory_needed(parts: Sequence[ComponentSource], precision: str) -> int:
-    """Bytes that verifying takes at its peak: a graph in ONNX Runtime, or the truth, of the largest part."""
+def memory_needed(sources: Sequence[ComponentSource], precision: str) -> int:
+    """Bytes that verifying takes at its peak: the largest component in ONNX Runtime, or its truth."""
     per_element = 6 if DTYPES[precision].itemsize < 4 else 9
-    return per_element * max(map(elements, parts), default=0) + (1 << 30)
+    return per_element * max(map(elements, sources), default=0) + (1 << 30)
 
 
 def compared(
@@ -161,7 +162,7 @@ def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
 
 
 class Asked(Protocol):
-    """What inputs are made for: a part, or whatever has the same."""
+    """What inputs can be made for: a component's source, or whatever has the same."""
 
     @property
     def inputs(self) -> Sequence[TensorSpec]:
@@ -172,17 +173,17 @@ class Asked(Protocol):
         """Whole numbers are below this."""
 
 
-def seeded_inputs(part: Asked, sizes: Sizes) -> Arrays:
+def seeded_inputs(source: Asked, sizes: Sizes) -> Arrays:
     """Noise, and words of the vocabulary; times over the schedule, a mild guidance and solver update."""
     noise = np.random.default_rng(0)
 
     def seeded(spec: TensorSpec) -> NDArray[Any]:
-        shape = [axis_size(axis, sizes) for axis in spec.shape]
+        shape = [axis_length(axis, sizes) for axis in spec.shape]
         if spec.dtype == "int64":
-            return noise.integers(part.vocabulary, size=shape)
+            return noise.integers(source.vocabulary, size=shape)
         return noise.standard_normal(shape, dtype=np.float32)
 
-    feeds: Arrays = {spec.name: seeded(spec) for spec in part.inputs}
+    feeds: Arrays = {spec.name: seeded(spec) for spec in source.inputs}
     special = {
         "timesteps": np.linspace(1000, 9, sizes["steps"], dtype=np.float32),
         "guidance": np.array([-1.0, 2.0], np.float32)[-sizes["branches"] :],
@@ -196,20 +197,23 @@ def run_loop(
 ) -> NDArray[Any]:
     """A short sampling loop, wired by name as the runtime does it."""
     feeds = seeded_inputs(step, sizes) | seeded_inputs(prepare, sizes)
-    known = feeds | dict(zip(prepare.outputs, run_prepare(_take(prepare, feeds)), strict=True))
-    for modulation in known["modulation"][:LOOP_STEPS]:
-        answers = run_step(_take(step, known | {"modulation": modulation}))
+    prepared = dict(zip(prepare.outputs, run_prepare(_take(prepare, feeds)), strict=True))
+    known, ranks = feeds | prepared, {spec.name: len(spec.shape) for spec in step.inputs}
+    of_steps = [name for name, values in prepared.items() if values.ndim == ranks.get(name, values.ndim) + 1]
+    for place in range(LOOP_STEPS):
+        now = {name: prepared[name][place] for name in of_steps}
+        answers = run_step(_take(step, known | now))
         known |= {"latent": answers[0], "previous_velocity": answers[1]}
     return known["latent"]
 
 
-def _take(part: ComponentSource, known: Mapping[str, NDArray[Any]]) -> Arrays:
-    return {spec.name: known[spec.name] for spec in part.inputs}
+def _take(source: ComponentSource, known: Mapping[str, NDArray[Any]]) -> Arrays:
+    return {spec.name: known[spec.name] for spec in source.inputs}
 
 
-def torch_runner(part: ComponentSource, dtype: torch.dtype) -> Runner:
-    """The part as torch runs it at one precision throughout."""
-    weights = {name: weight_of(part, name).to(dtype) for name in part.module.state_dict()}
+def torch_runner(source: ComponentSource, dtype: torch.dtype) -> Runner:
+    """A component as torch runs it at one precision throughout."""
+    weights = {name: weight_of(source, name).to(dtype) for name in source.module.state_dict()}
 
     def run(feeds: Arrays) -> list[NDArray[Any]]:
         # A half cannot hold the schedule's times, and no precision is asked to.
@@ -221,23 +225,23 @@ def torch_runner(part: ComponentSource, dtype: torch.dtype) -> Runner:
                 tensor = tensor.to(wide if name == "timesteps" else dtype)
             tensors.append(tensor)
         with torch.no_grad():
-            answers = torch.func.functional_call(part.module, weights, tuple(tensors))
+            answers = torch.func.functional_call(source.module, weights, tuple(tensors))
         return [answer.double().numpy() for answer in (answers if isinstance(answers, tuple) else [answers])]
 
     return run
 
 
-def weight_of(part: ComponentSource, name: str) -> Tensor:
-    """A weight of the part's module, by its name there, in FP64."""
+def weight_of(source: ComponentSource, name: str) -> Tensor:
+    """A weight of a component's module, by its name there, in FP64."""
 
     def read(key: str) -> Tensor:
-        return part.source.read(key).double()
+        return source.weights.read(key).double()
 
-    return evaluate(part.recipes[name.removeprefix("network.")], read)
+    return evaluate(source.recipes[name], read)
 
 
 def graph_runner(graph: Path) -> Runner:
-    """The part as ONNX Runtime runs what was written."""
+    """A component as ONNX Runtime runs what was written."""
     import onnxruntime  # noqa: PLC0415  (half a second that tracing alone does not need)
 
     options = onnxruntime.SessionOptions()

@@ -14,7 +14,7 @@ _HOMES = {"Settings": "dit4sr.runtime.settings", "Upscaler": "dit4sr.runtime.ups
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the exporter and the commands' ``--help`` need no Pillow."""
+    """Import a public name on first use: the exporter and the commands' ``--help`` need no Pillow."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # importlib alone costs less than what it would bring in.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,21 +39,21 @@ class Bundle:
 
     @property
     def card(self) -> ModelCard:
-        """The model card."""
+        """What the bundle says of its network."""
         return self.manifest.model
 
     @property
     def components(self) -> Mapping[str, Component]:
-        """Graphs by component name."""
+        """The graphs of the bundle by component name."""
         return self.manifest.components
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Compiled engines."""
+        """The compiled engines of the bundle."""
         return self.manifest.engines
 
     def component_file(self, name: str) -> Path:
-        """Path of a component's graph, after checking the digest of all its files."""
+        """Return the path of a component's graph, after checking the digest of all its files."""
         component = self.components.get(name)
         if component is None:
             raise BadInputError(
@@ -61,23 +61,25 @@ class Bundle:
             )
         return self.checked(component.files)[0]
 
-    def embedding(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A stored prompt: its context rows ``[M, C]`` and its pooled vector ``[P]``."""
+    def embedding(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """Read a stored prompt: its tensors, named as in ``embeddings/<prompt>.<tensor>.npy``."""
         records = self.manifest.embeddings.get(name)
-        if records is None or len(records) != 2:
+        if not records:
             raise BadInputError(f"{self.path} stores no prompt {name!r}")
         try:
-            text, pooled = (np.load(path, allow_pickle=False) for path in self.checked(records))
-        except ValueError as error:
+            return {
+                _tensor_name(record, name): _read_tensor(path)
+                for record, path in zip(records, self.checked(records), strict=True)
+            }
+        except (ValueError, TypeError) as error:
             raise IntegrityError(f"{self.path}: the stored prompt {name!r} is damaged ({error})") from None
-        return text.astype(np.float32), pooled.astype(np.float32)
 
     def checked(self, records: tuple[FileRecord, ...]) -> list[Path]:
-        """Paths of files whose size and digest are what the manifest says."""
+        """Return the paths of files, refusing any whose size or digest is not what the manifest says."""
         return [self._checked(record) for record in records]
 
     def verify(self) -> None:
-        """Check every file of the bundle."""
+        """Refuse the bundle if any file is missing or has another size or digest than the manifest says."""
         self.checked(tuple(self.manifest.files()))
 
     def _checked(self, record: FileRecord) -> Path:
@@ -97,3 +99,16 @@ class Bundle:
         except OSError as error:
             raise IntegrityError(f"{path} cannot be read ({error.strerror})", fix=fix) from None
         return path
+
+
+def _tensor_name(record: FileRecord, prompt: str) -> str:
+    tensor = PurePosixPath(record.path).name.removeprefix(f"{prompt}.").removesuffix(".npy")
+    if record.path != f"embeddings/{prompt}.{tensor}.npy":
+        raise ValueError(f"{record.path} is not named embeddings/{prompt}.<tensor>.npy")
+    return tensor
+
+
+def _read_tensor(path: Path) -> NDArray[np.float32]:
+    # np.load would also open archives, which are no tensors.
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False).astype(np.float32)

@@ -13,7 +13,7 @@ HOME = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """A degraded photograph, a quarter of the side of the true one."""
+    """A degraded photograph, a quarter of the side of the true one, and that true one."""
 
     name: str
     photo: Path
@@ -21,7 +21,7 @@ class Sample:
 
 
 def tiny_bundle() -> Path:
-    """The trained model of a few megabytes, for trying everything without a checkpoint of one's own."""
+    """Folder of the trained model of a few megabytes, for trying everything without a checkpoint."""
     folder = HOME / "tiny"
     if not (folder / MANIFEST).is_file():
         raise BadInputError(
@@ -32,7 +32,7 @@ def tiny_bundle() -> Path:
 
 
 def sample_photographs() -> list[Sample]:
-    """Photographs that dit4sr-tiny has never seen."""
+    """List the sample photographs, which dit4sr-tiny has never seen."""
     truths = sorted((HOME / "samples").glob("*-truth.png"))
     names = [truth.name.removesuffix("-truth.png") for truth in truths]
     return [

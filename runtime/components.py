@@ -13,7 +13,7 @@ from dit4sr.runtime.errors import BadInputError
 
 
 class Components:
-    """A bundle's engines as they are needed.
+    """A bundle's engines, opened as they are needed and shared between threads.
 
     With ``keep`` off a component is dropped as soon as nobody uses it: the memory is that of the largest
     one, and the price is opening it again for the next picture.
@@ -23,35 +23,30 @@ class Components:
         self._bundle, self._backend, self._keep = bundle, backend, keep
         self._engines: dict[str, Engine] = {}
         self._users: defaultdict[str, int] = defaultdict(int)
-        self._doors: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._is_closed = False
 
     @contextmanager
     def use(self, name: str) -> Iterator[Engine]:
-        """An engine for the length of a block; opening one does not hold up the users of others."""
+        """Lend an engine for the length of a block; opening one does not hold up the users of others."""
         with self._lock:
             self._refuse_if_closed()
             self._users[name] += 1
-            door = self._doors[name]
+            opening = self._opening[name]
         engine: Engine | None = None
         try:
-            with door:
+            with opening:
                 engine = self._engines.get(name)
                 if engine is None:
                     engine = self._engines[name] = self._backend.open(self._bundle, name)
             yield engine
         finally:
-            engine = None  # the last reference must not outlive its place in the table
+            engine = None  # the last reference must not outlive its place among the engines
             with self._lock:
                 self._users[name] -= 1
                 if self._users[name] == 0 and (self._is_closed or not self._keep):
                     self._engines.pop(name, None)
-
-    @property
-    def opened(self) -> list[str]:
-        """Names of the components in memory."""
-        return sorted(self._engines)
 
     def close(self) -> None:
         """Drop everything that is not in use now, and the rest as it falls idle."""

@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old or the new, never a half."""
+"""Files: written so that a reader sees the old or the new, never a half; digests; the user's cache folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write beside the target and move into place; without ``replace`` an existing target is an error."""
+    """Write a file whole or not at all; without ``replace`` an existing target is an error."""
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +68,15 @@ def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
 
 
+def user_cache(name: str) -> Path:
+    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder."""
+    chosen, base = os.environ.get("DIT4SR_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    home = Path(chosen) if chosen else Path(base or Path.home() / ".cache") / "dit4sr"
+    return home / name
+
+
 def sha256_of(path: Path) -> str:
-    """Digest of a file of any size."""
+    """SHA-256 of a file of any size, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,6 +1,6 @@
 """What ``manifest.json`` says: every part of a bundle, down to the digest of every file.
 
-Writer and reader share these classes. A reader of another schema version says so.
+Writer and reader share these classes. A reader of another schema version says so, or knows how to read it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from typing import Any
 
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.schema import SchemaError, from_json, to_json
+from dit4sr.runtime.manifest_v1 import upgraded
+from dit4sr.runtime.schema import SchemaError, checked_json, from_json, to_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 16 << 20
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One file of the bundle: where, how long, and its digest."""
+    """One file of the bundle: its place, its size and its digest."""
 
     path: str
     bytes: int
@@ -40,7 +41,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output: symbolic dimensions are names, static ones numbers."""
+    """An input or output of a graph; symbolic axes are names or expressions, static ones numbers."""
 
     name: str
     dtype: str
@@ -49,7 +50,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Component:
-    """One graph: the ONNX file first, then its external data."""
+    """One graph of the bundle."""
 
     files: tuple[FileRecord, ...]
     precision: str
@@ -62,7 +63,7 @@ class Component:
 
     @property
     def graph(self) -> FileRecord:
-        """The ONNX file."""
+        """The ONNX file, which comes before its external data."""
         return self.files[0]
 
 
@@ -78,7 +79,7 @@ class Engine:
     versions: Mapping[str, str]
     plugins: tuple[str, ...]
     inputs: tuple[TensorSpec, ...] = ()
-    """Its inputs where it takes fewer shapes than its component does."""
+    """Its inputs, where it takes fewer shapes than its component does."""
     verification: tuple[Check, ...] = ()
     plan: PlanDetails | None = None
     """What only TensorRT's engines have."""
@@ -112,7 +113,7 @@ class PlanReport:
 
     layers: int
     attentions: int
-    """Those of the graph."""
+    """How many the graph has."""
     fused_attentions: int
     fp8_products: int
     casts: int
@@ -125,13 +126,13 @@ class PlanDetails:
     """What a TensorRT plan was built from and for, and what became of it."""
 
     source: str
-    """Digest of the graph."""
+    """Digest of the graph it was built from."""
     ranges: tuple[SizeRange, ...] = ()
-    """Of the axes that are not fixed."""
+    """Sizes of the axes that are not fixed."""
     is_stripped: bool = False
-    """Its weights are those of the component's graph."""
+    """True if the plan holds no weights and takes those of the component's graph."""
     is_version_compatible: bool = False
-    """Newer versions of TensorRT run it too."""
+    """True if newer versions of TensorRT run it too."""
     report: PlanReport | None = None
 
 
@@ -164,21 +165,37 @@ class ModelCard:
     text_tokens: int
     text_channels: int
     pooled_channels: int
-    positions: PositionTable
+    positions: PositionTable | None
+    """None for a network that reads no positions."""
     weights: str
     """``trained``, or in what sense they are not."""
 
     def __post_init__(self) -> None:
-        sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile, self.text_tokens)
+        sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile)
         if min(sizes) < 1 or self.default_steps < 1:
             raise ValueError("a size on the model card is below one")
+        # A network may well read no prompt.
+        if self.text_tokens < 0:
+            raise ValueError("the model card counts fewer than no tokens of text")
         if not math.isfinite(self.shift) or not 0 < self.scaling < math.inf:
             raise ValueError("scaling or shift on the model card is no finite number")
 
 
 @dataclass(frozen=True)
+class ArchitectureRecord:
+    """Which network this is, for whoever builds it again from its weights; the runtime never looks inside."""
+
+    name: str
+    config: Mapping[str, Any]
+    """Any JSON: what its keys mean is the architecture's own affair."""
+
+    def __post_init__(self) -> None:
+        checked_json(self.config, "config")
+
+
+@dataclass(frozen=True)
 class Check:
-    """One comparison against the torch model: relative errors, and the error plain rounding makes."""
+    """One comparison of an output against the torch model: its relative error, and how much was allowed."""
 
     component: str
     output: str
@@ -188,40 +205,50 @@ class Check:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the bundle came from."""
+    """Where the bundle came from: its checkpoint, the libraries and the command that made it."""
 
     checkpoint: Mapping[str, str]
     versions: Mapping[str, str]
     command: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything that ``manifest.json`` says."""
+    """Everything that ``manifest.json`` says, in the order in which it says it."""
 
     schema: int
     model: ModelCard
+    architecture: ArchitectureRecord | None = None
+    """None in bundles of schema version 1."""
     components: Mapping[str, Component]
+    text_encoders: tuple[str, ...] = ()
+    """The components that read prompts, in the order in which their answers are joined."""
     provenance: Provenance
     engines: tuple[Engine, ...] = ()
     embeddings: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
     tokenizers: tuple[FileRecord, ...] = ()
     verification: tuple[Check, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(set(self.text_encoders)) < len(self.text_encoders):
+            raise ValueError("a text encoder is listed twice")
+        if unknown := [name for name in self.text_encoders if name not in self.components]:
+            raise ValueError(f"text encoder {unknown[0]!r} is no component")
+
     def files(self) -> list[FileRecord]:
-        """Every file of the bundle but the manifest, in the order of the manifest."""
+        """List every file of the bundle but the manifest, in the order of the manifest."""
         parts = [component.files for component in self.components.values()]
         parts += [engine.files for engine in self.engines] + list(self.embeddings.values())
         # Engines may share a file.
         return list(dict.fromkeys(record for part in [*parts, self.tokenizers] for record in part))
 
     def to_text(self) -> str:
-        """The manifest's bytes: the same for the same content."""
+        """Return the text of ``manifest.json``, the same for the same content."""
         return json.dumps(to_json(self), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_manifest(file: Path) -> Manifest:
-    """Parse and check a manifest."""
+    """Parse a manifest and check every field of it."""
     try:
         if file.stat().st_size > LARGEST_MANIFEST:
             raise IntegrityError(f"{file} is too large to be a manifest")
@@ -233,20 +260,20 @@ def read_manifest(file: Path) -> Manifest:
     except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{file} is not readable JSON ({error})", fix="export the bundle anew") from None
     version = values.get("schema") if isinstance(values, dict) else None
-    if type(version) is int and version != SCHEMA_VERSION:
+    if type(version) is int and version not in {1, SCHEMA_VERSION}:
         raise IncompatibleError(
             f"{file} has schema version {version}",
-            expected=str(SCHEMA_VERSION),
+            expected=f"1 or {SCHEMA_VERSION}",
             fix="export the bundle with this version, or install the one that wrote it",
         )
     try:
-        return from_json(Manifest, values)
+        return from_json(Manifest, upgraded(values) if version == 1 else values)
     except (SchemaError, RecursionError) as error:
         raise IntegrityError(f"{file}: {error}", fix="export the bundle anew") from None
 
 
 def record_of(path: Path, root: Path) -> FileRecord:
-    """Describe a file that has just been written into a bundle."""
+    """Describe a file that has just been written into the bundle at ``root``."""
     return FileRecord(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 
 class SchemaError(ValueError):
-    """A value that is not what its place in the document asks for."""
+    """A value in a JSON document that is not what its place there asks for."""
 
 
 def from_json(kind: type[T], value: Any, place: str = "") -> T:
@@ -32,6 +33,25 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def checked_json(value: Any, place: str = "") -> Any:
+    """Return the value itself, if writing it as JSON and reading it back gives an equal one."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                checked_json(_expect(str, key, f"a key of {place}"), f"a key of {place}")
+                checked_json(item, f"{place}.{key}")
+        case list():
+            for i, item in enumerate(value):
+                checked_json(item, f"{place}[{i}]")
+        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+            raise SchemaError(f"{place} is {_shown(value)}, which is no Unicode text")
+        case float() if not math.isfinite(value):
+            raise SchemaError(f"{place} is {value}, which JSON has no number for")
+        case _ if value is not None and type(value) not in {str, int, float, bool}:
+            raise SchemaError(f"{place} is {_shown(value)}, which JSON has no value for")
+    return value
+
+
 def _read(kind: Any, value: Any, place: str) -> Any:
     if is_dataclass(kind):
         return _read_dataclass(kind, value, place)
@@ -46,7 +66,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         return {key: _read(arguments[1], item, f"{place}.{key}") for key, item in entries.items()}
     if kind is float and type(value) is int:
         return float(value)
-    return _expect(kind, value, place)
+    return checked_json(value, place) if kind is Any else _expect(kind, value, place)
 
 
 def _read_dataclass(kind: Any, value: Any, place: str) -> Any:
@@ -65,6 +85,11 @@ def _read_dataclass(kind: Any, value: Any, place: str) -> Any:
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    if types.NoneType in kinds and value is None:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)
+    if len(kinds) == 1:
+        return _read(kinds[0], value, place)
     for kind in kinds:
         try:
             return _read(kind, value, place)

@@ -21,7 +21,7 @@ MOST_PIXELS = 8192 * 8192
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices that shape a picture. ``None`` leaves one to the bundle."""
+    """Everything a user may choose about a picture. ``None`` leaves a choice to the bundle."""
 
     scale: float = 4.0
     steps: int | None = None
@@ -47,7 +47,7 @@ class Settings:
             raise BadInputError(f"a batch of {self.tile_batch} tiles", expected="1 or more")
 
     def resolved(self, card: ModelCard) -> Settings:
-        """These settings with the bundle's values filled in; tiles share three eighths by default."""
+        """Fill in the bundle's values; tiles share three eighths by default."""
         tile = card.training_tile * card.vae_factor if self.tile is None else self.tile
         unit = card.vae_factor * card.patch_size
         if tile < unit or tile % unit:
@@ -64,7 +64,7 @@ class Settings:
         )
 
     def schedule(self, card: ModelCard) -> SamplingSchedule:
-        """The steps of a run with these settings."""
+        """Make the sampling schedule of a run with these settings."""
         known = self.resolved(card)
         assert known.steps is not None
         assert known.guidance is not None
@@ -72,7 +72,7 @@ class Settings:
         return SamplingSchedule.of(known.steps, card.schedule_shift, self.solver, guidance)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, the same for the same choices."""
+        """Return plain values, the same for the same choices."""
         plain: dict[str, Any] = to_json(self)
         return plain | {
             "solver": self.solver.value,
@@ -83,7 +83,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class TileSizes:
-    """Tiles in latent units: the network's and the VAE's."""
+    """Sizes of tiles and overlaps in latent units: the network's and the VAE's."""
 
     tile: int
     overlap: int
@@ -92,7 +92,7 @@ class TileSizes:
 
     @classmethod
     def of(cls, settings: Settings, card: ModelCard) -> TileSizes:
-        """The settings' tiles; the VAE's are twice as long.
+        """Find the sizes for some settings; the VAE's tiles are twice as long as the network's.
 
         It is the lighter part, and its normalisation should see as much of the picture as it can.
         """
@@ -103,7 +103,7 @@ class TileSizes:
         return cls(tile, known.overlap // card.vae_factor, 2 * tile, tile // 2)
 
     def halved(self, card: ModelCard) -> TileSizes | None:
-        """Tiles of half the side, for when memory has run out; none if they could not be smaller."""
+        """Halve the side of the tiles, for when memory has run out; None if they could not be smaller."""
         tile = self.tile // 2 // card.patch_size * card.patch_size
         if tile == 0:
             return None

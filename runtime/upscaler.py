@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends.choice import AUTO, Choice, choose
+from dit4sr.runtime.backends.choice import Choice, choose
+from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.components import Components
@@ -26,7 +27,7 @@ from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
-from dit4sr.runtime.sampling.conditions import Conditions
+from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
@@ -43,7 +44,7 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is, in runs of an engine."""
+    """How far a picture is, counted in runs of an engine."""
 
     stage: str
     done: int
@@ -52,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored picture, and how it came about."""
+    """A restored picture, with its seed, the seconds of each stage, and what is to be said of it."""
 
     picture: Picture
     seed: int
@@ -61,8 +62,8 @@ class Restored:
 
 
 @dataclass
-class _Work:
-    """One picture on its way: what it needs, and what has happened to it."""
+class _Restoration:
+    """One picture on its way to being restored: what was asked for, and how far it is."""
 
     settings: Settings
     sizes: TileSizes
@@ -87,7 +88,7 @@ class _Work:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to a stage."""
+        """Add a block's duration to the seconds of a stage."""
         self.stage, start = stage, time.perf_counter()
         try:
             yield
@@ -102,7 +103,7 @@ class Upscaler:
         self,
         bundle: Bundle | Path | str,
         *,
-        backend: str | Backend = AUTO,
+        backend: str | Choice | Backend = AUTO,
         device: str = AUTO,
         threads: int = 0,
         keep_components: bool = True,
@@ -112,18 +113,18 @@ class Upscaler:
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
-        ``backend`` is a name, or a backend that is open already. ``threads`` are those of one operator on a
-        CPU, one a core by default; as many callers as cores restore more with one each.
-        ``keep_components=False`` drops each when it is done, which fits the largest instead of all into
-        memory. ``frugal`` leaves quantised weights in the bits they are stored in, where the backend can;
-        steps are slower. ``cache`` is the folder for prompt embeddings, by default in the user's cache.
+        ``backend`` is a choice that was made, a backend that is open already, or a name to choose by; only
+        with a name do ``device``, ``threads`` and ``frugal`` matter, for they say how it is opened.
+        ``threads`` are those of one operator on a CPU, one a core by default; as many callers as cores
+        restore more with one each. ``frugal`` leaves quantised weights in the bits they are stored in, where
+        the backend can; steps are slower. ``keep_components=False`` drops each component when it is done,
+        which fits the largest instead of all into memory. ``cache`` is the folder for prompt embeddings, by
+        default in the user's cache.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        choice = (
-            choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
-            if isinstance(backend, str)
-            else Choice(backend)
-        )
+        if isinstance(backend, str):
+            backend = choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
+        choice = backend if isinstance(backend, Choice) else Choice(backend)
         self._backend = choice.backend
         self.reasons = tuple(choice.reasons())
         """Why better backends were passed over."""
@@ -137,22 +138,22 @@ class Upscaler:
 
     @property
     def card(self) -> ModelCard:
-        """The bundle's model card."""
+        """What the bundle says of its network."""
         return self.bundle.card
 
     @property
     def backend(self) -> str:
-        """Backend and device, as in ``onnxruntime/cpu``."""
+        """Backend and device that run the bundle, as in ``onnxruntime/cpu``."""
         return f"{self._backend.name}/{self._backend.device}"
 
     @property
     def reads_words(self) -> bool:
-        """Whether prompts can be given."""
+        """True if the bundle can read prompts."""
         return self._text.reads_words
 
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
-        """The sizes a picture will pass through; refuses what is too large."""
-        return Geometry.plan(
+        """Find the sizes that a picture will pass through; refuses one that is too large."""
+        return Geometry.of(
             (width, height),
             scale=settings.scale,
             tile=self.card.training_tile * self.card.vae_factor,
@@ -179,10 +180,9 @@ class Upscaler:
         """
         rgb = _as_rgb(picture)
         settings = settings or Settings()
-        sizes = TileSizes.of(settings, self.card)
-        work = _Work(
+        work = _Restoration(
             settings=settings,
-            sizes=sizes,
+            sizes=TileSizes.of(settings, self.card),
             tile_batch=settings.tile_batch,
             seed=_checked_seed(seed),
             prompt=prompt,
@@ -191,19 +191,9 @@ class Upscaler:
             progress=progress,
             cancel=cancel,
         )
-        warnings = []
-        outcome, smaller = self._attempt(rgb, work), sizes.halved(self.card)
-        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
-            pixels = [size.tile * self.card.vae_factor for size in (sizes, smaller)]
-            warnings.append(f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}")
-            work.sizes, work.tile_batch, work.done = smaller, 1, 0
-            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
-            with suppress(IncompatibleError):
-                outcome = self._attempt(rgb, work)
-        if isinstance(outcome, OutOfMemoryError):
-            raise outcome
+        result, warnings = self._restore_within_memory(rgb, work)
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
-        return Restored(outcome, seed, seconds, tuple(warnings))
+        return Restored(result, seed, seconds, warnings)
 
     def close(self) -> None:
         """Free the components; calls that are under way end in peace."""
@@ -217,8 +207,23 @@ class Upscaler:
     ) -> None:
         self.close()
 
-    def _attempt(self, rgb: Picture, work: _Work) -> Picture | OutOfMemoryError:
-        """The picture, or that memory ran out; without the trace, whose frames would hold that memory."""
+    def _restore_within_memory(self, rgb: Picture, work: _Restoration) -> tuple[Picture, tuple[str, ...]]:
+        """Restore a picture, with tiles of half the side if memory runs out; and say if it did."""
+        outcome, smaller = self._attempt(rgb, work), work.sizes.halved(self.card)
+        warnings: tuple[str, ...] = ()
+        if isinstance(outcome, OutOfMemoryError) and smaller is not None:
+            pixels = [size.tile * self.card.vae_factor for size in (work.sizes, smaller)]
+            warnings = (f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}",)
+            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
+            with suppress(IncompatibleError):
+                outcome = self._attempt(rgb, work)
+        if isinstance(outcome, OutOfMemoryError):
+            raise outcome
+        return outcome, warnings
+
+    def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
+        """Return the picture, or the error that memory ran out, without the trace that would hold it."""
         try:
             return self._restore(rgb, work)
         except OutOfMemoryError as error:
@@ -226,7 +231,7 @@ class Upscaler:
         except MemoryError:
             return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
-    def _restore(self, rgb: Picture, work: _Work) -> Picture:
+    def _restore(self, rgb: Picture, work: _Restoration) -> Picture:
         card, settings, sizes = self.card, work.settings, work.sizes
         enlarged = work.geometry.enlarge(rgb)
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
@@ -267,22 +272,30 @@ class Upscaler:
             return WholeSampler(self._backend, self.card, schedule, conditions)
         return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
-    def _prompts(self, work: _Work, branches: int) -> list[Embedding]:
-        """Embeddings of the branches, negative before positive."""
+    def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
+        """Make the embeddings of the branches, negative before positive."""
         wording = work.settings.wording
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
         if branches == 2:
             sides.insert(0, ("negative", work.negative, work.negative or wording.negative))
-        return [
-            self._text.stored(name)
-            if asked is None and not self._text.reads_words
-            else self._text.encode(words)
-            for name, asked, words in sides
-        ]
+        return [self._prompt(name, asked, words) for name, asked, words in sides]
+
+    def _prompt(self, name: str, asked: str | None, words: str) -> Embedding:
+        """Make the embedding of one branch: of its words, or the stored one where nobody asked for any."""
+        if asked is None and not self._reads_prompts:
+            return {}
+        if asked is None and not self._text.reads_words:
+            return self._text.stored(name)
+        return self._text.encode(words)
+
+    @property
+    def _reads_prompts(self) -> bool:
+        prepare = self.bundle.components.get("prepare")
+        return prepare is not None and reads_prompts(prepare)
 
 
 def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:
-    """The low-resolution latent of each branch."""
+    """Draw the low-resolution latent of each branch."""
     if not settings.sample_posterior:
         return np.repeat(posterior(moments, None), branches, axis=0)
     channels, height, width = moments.shape

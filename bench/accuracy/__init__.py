@@ -1,1 +1,1 @@
-"""How true the pictures are."""
+"""How true the pictures are: rows of figures, and the gates that hold them."""

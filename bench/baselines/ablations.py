@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dit4sr.bench.accuracy.quality import psnr
-from dit4sr.bench.baselines.blueprint import transformer_config
+from dit4sr.bench.baselines.graphs import StepGraph
+from dit4sr.bench.baselines.reference import reference_of
 from dit4sr.bench.measure.statistics import paired_ratio
 from dit4sr.bench.measure.stopwatch import Call, Clock, StopRule, measure_in_turns
 from dit4sr.bench.record import OURS, AblationRow
 from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
+from dit4sr.export import architectures
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
-from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Component, TensorSpec, record_of
+from dit4sr.runtime.metrics import psnr_y
 
 INTERVAL = (0.1, 0.9)
 """Noise levels that the limited guidance of the ablation guides."""
 
-WHAT_RUNS_INSTEAD = {
-    "folds": "every projection a product of its own, the LR stream's in two",
+GENERAL = {
     "prepare": "AdaLN, text and LR tokens computed in every step",
-    "inject": "the injection by standard operators on pictures",
-    "attention": "heads split, joined and attended to by standard operators",
     "graph": "the graph as written, without the library's passes",
     "guidance-interval": f"every step guided, not only noise levels {INTERVAL[0]:g} to {INTERVAL[1]:g}",
 }
-NAMES = tuple(WHAT_RUNS_INSTEAD)
-REWRITTEN = ("folds", "inject", "attention")
-"""Those that need another graph, and so the exporter."""
+"""Optimisations that hang on no architecture, and what runs instead."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,9 @@ class Ablations:
 
     def run(self, names: Sequence[str]) -> list[AblationRow]:
         """A row for each; the steps take turns, so that all meet the same machine."""
-        if unknown := [name for name in names if name not in NAMES]:
-            raise BadInputError(f"no optimisation {unknown[0]!r}", expected=", ".join(NAMES))
+        known = self._known()
+        if unknown := [name for name in names if name not in known]:
+            raise BadInputError(f"no optimisation {unknown[0]!r}", expected=", ".join(known))
         if not names:
             return []
         workload = self.subject.workload()
@@ -59,14 +55,14 @@ class Ablations:
                 if name == "guidance-interval":
                     rows.append(self._guidance())
                 elif name == "graph" and self.subject.backend.name != "onnxruntime":
-                    rows.append(_row(name, "step", note=f"not measured on {self.subject.backend.name}"))
+                    rows.append(self._row(name, "step", note=f"not measured on {self.subject.backend.name}"))
                 else:
                     calls[name] = self._step_without(name, workload, Path(folder))
             if len(calls) > 1:
                 timings = measure_in_turns(calls, self.rule, self.clock, pause=self.pause)
                 ours = timings.pop(OURS).seconds
                 found = {name: paired_ratio(timing.seconds, ours) for name, timing in timings.items()}
-                rows += [_row(name, "step", ratio=ratio) for name, ratio in found.items()]
+                rows += [self._row(name, "step", ratio=ratio) for name, ratio in found.items()]
         return sorted(rows, key=lambda row: names.index(row.optimisation))
 
     def _step_without(self, name: str, workload: Workload, folder: Path) -> Call:
@@ -74,12 +70,10 @@ class Ablations:
             return self._step_with_prepare(workload)
         if name == "graph":
             return unoptimised_step(self.subject, workload)
-        from dit4sr.export.architectures.dit4sr.formulations import write_ablated_step  # noqa: PLC0415  (torch)
-
+        card = self.subject.bundle.card
+        step = reference_of(self.subject.bundle).ablated_step(name)
         (folder / name).mkdir()
-        config, precision = transformer_config(self.subject.bundle), self.subject.bundle.card.precision
-        written = write_ablated_step(config, name, precision, folder / name)
-        return graph_call(self.subject, *written, workload)
+        return StepGraph.write(step, card, folder / name).call(self.subject, workload)
 
     def _step_with_prepare(self, workload: Workload) -> Call:
         prepare = self.subject.component("prepare", replace(workload, steps=1))
@@ -91,11 +85,18 @@ class Ablations:
 
         return call
 
+    def _known(self) -> dict[str, str]:
+        """Every optimisation that can be switched off here, and what runs instead."""
+        return {**architectures.of_bundle(self.subject.bundle.manifest).ablations, **GENERAL}
+
+    def _row(self, name: str, scope: str, *, ratio: Any = None, note: str = "") -> AblationRow:
+        return AblationRow(name, self._known()[name], scope, ratio, note)
+
     def _guidance(self) -> AblationRow:
         """At the scope of a picture, and with what it does to it: this optimisation is not exact."""
         subject, name = self.subject, "guidance-interval"
         if subject.workload().branches == 1:
-            return _row(name, "picture", note="this bundle's guidance is off")
+            return self._row(name, "picture", note="this bundle's guidance is off")
         limited = replace(subject.settings, guidance_interval=INTERVAL)
         calls: dict[str, Call] = {
             "limited": lambda: subject.restore(limited),
@@ -103,33 +104,13 @@ class Ablations:
         }
         timings = measure_in_turns(calls, self.rule, self.clock)
         ratio = paired_ratio(timings["all"].seconds, timings["limited"].seconds)
-        closeness = psnr(subject.restore(limited), subject.restore())
-        return _row(
+        closeness = psnr_y(subject.restore(limited), subject.restore())
+        return self._row(
             name,
             "picture",
             ratio=ratio,
-            note=f"off by default: it changes the picture, here to {closeness:.1f} dB of the other",
+            note=f"off by default: it changes the picture, here to a PSNR (Y) of {closeness:.1f} dB",
         )
-
-
-def graph_call(
-    subject: Subject, file: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str], workload: Workload
-) -> Callable[[], Any]:
-    """One run of another step graph, opened and bound by the subject's own backend."""
-    files = [file, *sorted(file.parent.glob("*.data"))]
-    made = {spec.name: spec for spec in subject.bundle.components["step"].outputs}
-    component = Component(
-        tuple(record_of(path, file.parent) for path in files),
-        subject.bundle.card.precision,
-        tuple(inputs),
-        tuple(made[name] for name in outputs),
-    )
-    manifest = replace(subject.bundle.manifest, components={"step": component}, engines=())
-    engine = subject.backend.open(Bundle(file.parent, manifest), "step")
-    context, backend = engine.context(), subject.backend
-    given = {name: backend.upload(values) for name, values in workload.arrays(engine.inputs).items()}
-    results = {spec.name: backend.empty(workload.shape(spec)) for spec in engine.outputs}
-    return lambda: context.run(given, results)
 
 
 def unoptimised_step(subject: Subject, workload: Workload) -> Call:
@@ -143,7 +124,3 @@ def unoptimised_step(subject: Subject, workload: Workload) -> Call:
     session = onnxruntime.InferenceSession(file, options, providers=[providers[subject.backend.device]])
     feeds = workload.arrays(subject.bundle.components["step"].inputs)
     return lambda: session.run(None, feeds)
-
-
-def _row(name: str, scope: str, *, ratio: Any = None, note: str = "") -> AblationRow:
-    return AblationRow(name, WHAT_RUNS_INSTEAD[name], scope, ratio, note)

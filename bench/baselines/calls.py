@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit4sr.bench.baselines.ablations import graph_call
-from dit4sr.bench.baselines.blueprint import require_torch, transformer_config
-from dit4sr.bench.baselines.released import torch_step
+from dit4sr.bench.baselines.graphs import StepGraph
+from dit4sr.bench.baselines.reference import reference_of
+from dit4sr.bench.baselines.torch_step import torch_step
 from dit4sr.bench.measure.stopwatch import Call
 from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
@@ -32,22 +32,17 @@ class Baselines:
 
     def call(self, name: str) -> Call:
         """One step of a baseline."""
-        require_torch()
+        subject = self.subject
+        plain = reference_of(subject.bundle).plain_step()
         if name == PLAIN:
-            return self._plain()
-        device = self.subject.backend.device
+            folder = self.folder / PLAIN
+            folder.mkdir()
+            return StepGraph.write(plain, subject.bundle.card, folder).call(subject, self.workload)
         return torch_step(
-            self.subject.bundle,
+            plain,
             self.workload,
-            device=device,
-            threads=self.subject.threads,
+            precision=subject.bundle.card.precision,
+            device=subject.backend.device,
+            threads=subject.threads,
             is_compiled=name == COMPILED,
         )
-
-    def _plain(self) -> Call:
-        from dit4sr.export.architectures.dit4sr.formulations import write_plain_step  # noqa: PLC0415  (torch)
-
-        bundle, folder = self.subject.bundle, self.folder / PLAIN
-        folder.mkdir()
-        written = write_plain_step(transformer_config(bundle), bundle.card.precision, folder)
-        return graph_call(self.subject, *written, self.workload)

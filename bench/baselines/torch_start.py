@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dit4sr.bench.accuracy.comparison import FP32, compared
+from dit4sr.bench.accuracy.rows import FP32, compared
 from dit4sr.bench.baselines.released import write_checkpoint
 from dit4sr.bench.config import BenchConfig
-from dit4sr.bench.measure.cold import ColdStart, released
+from dit4sr.bench.measure.cold_start import ColdStart, released
 from dit4sr.bench.record import OURS, AccuracyRow
 from dit4sr.bench.subject import Subject
 
@@ -51,7 +51,7 @@ class TorchStart:
             )
             return []
         found, wanted = (np.asarray(Image.open(file)) for file in files)
-        name, metrics = self.subject.specimen.name, self.config.metrics
+        name, metrics = self.subject.picture.name, self.config.metrics
         return [compared(name, f"{FP32}, torch", found, wanted, metrics)]
 
     def _checkpoint(self) -> Path | None:
@@ -67,10 +67,13 @@ class TorchStart:
         if sum(file.bytes for file in bundle.manifest.files()) > LARGEST:
             self.notes.append("cold start in torch: not measured at this size without --checkpoint")
             return None
-        return write_checkpoint(bundle, self.folder / "checkpoint")
+        checkpoint = write_checkpoint(bundle, self.folder / "checkpoint")
+        if checkpoint is None:
+            self.notes.append("cold start in torch: not measured, for the bundle's VAE is none of diffusers'")
+        return checkpoint
 
     def _is_origin(self, checkpoint: Path) -> bool:
-        """Whether the bundle's manifest names these very weights."""
+        """True if the bundle's manifest names these very weights."""
         known = self.subject.bundle.manifest.provenance.checkpoint.values()
         parts = ("transformer", "vae")
         weights = [file for part in parts for file in sorted((checkpoint / part).glob("*.safetensors"))]

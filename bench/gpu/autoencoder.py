@@ -14,7 +14,7 @@ LATENT = 16
 
 
 class Norm(nn.GroupNorm):
-    """Before every convolution, with the activation after it."""
+    """The normalisation before every convolution; the activation comes after it."""
 
     def __init__(self, groups: int, channels: int) -> None:
         super().__init__(groups, channels, eps=1e-6)
@@ -37,7 +37,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place of the latent reads every other, with one head."""
+    """An attention with one head, in which every place of the latent reads every other."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.out = (nn.Linear(channels, channels) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Added to what was there."""
+        """The answer of the attention, added to what was there."""
         places = self.norm(x).flatten(2).mT
         answer = F.scaled_dot_product_attention(
             self.query(places).unsqueeze(1), self.key(places).unsqueeze(1), self.value(places).unsqueeze(1)
@@ -55,7 +55,7 @@ class Attention(nn.Module):
 
 
 class Middle(nn.Module):
-    """The coarsest level."""
+    """The layers at the coarsest level: an attention between two residuals."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -63,39 +63,39 @@ class Middle(nn.Module):
         self.before, self.after = (Residual(channels, channels, groups) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape."""
+        """``[images, channels, h, w]`` to the same shape."""
         answer: Tensor = self.after(self.attention(self.before(x)))
         return answer
 
 
 class Halve(nn.Module):
-    """Stride two, padded at the far edges alone."""
+    """A convolution of stride two, padded at the far edges alone."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Half the sides."""
+        """``[images, channels, h, w]`` to half the sides."""
         answer: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
         return answer
 
 
 class Double(nn.Module):
-    """Every value four times, then filtered."""
+    """Every value taken four times, then filtered by a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Twice the sides."""
+        """``[images, channels, h, w]`` to twice the sides."""
         answer: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return answer
 
 
 class Encoder(nn.Module):
-    """Picture to mean and log-variance."""
+    """The VAE's encoder: a picture to the mean and log-variance of its latent."""
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS, layers: int = 2, groups: int = 32) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent to picture."""
+    """The VAE's decoder: a latent to a picture."""
 
     def __init__(self, channels: tuple[int, ...] = CHANNELS, layers: int = 2, groups: int = 32) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,17 @@ from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format as in_layout
 
 from dit4sr.bench.gpu.autoencoder import CHANNELS, LATENT, Decoder, Encoder
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs, tera_flops
-from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
-from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
-from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
-from dit4sr.export.architectures.step import Step
+from dit4sr.export import architectures
+from dit4sr.export.architectures.anatomy import tera_flops
+from dit4sr.export.architectures.protocol import Architecture, Config
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
-from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor, InductorContext, InductorEngine
-from dit4sr.runtime.backends.inductor.packages import NAME, Package
+from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
+from dit4sr.runtime.backends.inductor import NAME
+from dit4sr.runtime.backends.inductor.backend import Inductor, InductorContext, InductorEngine
+from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of
 from dit4sr.runtime.manifest import Component, Engine, TensorSpec, record_of
 
@@ -37,37 +39,55 @@ ROWS, STEPS = 2, 40
 
 @dataclass(frozen=True)
 class Workload:
-    """The network and the picture."""
+    """The network and the picture that all contenders compute."""
 
-    config: TransformerConfig
+    config: Config
     latent: tuple[int, int]
     text_tokens: int
     device: torch.device
     dtype: torch.dtype
     vae_channels: tuple[int, ...] = CHANNELS
 
-    @property
-    def tokens(self) -> int:
-        """Image tokens of one stream."""
-        patch = self.config.patch_size
-        return (self.latent[0] // patch) * (self.latent[1] // patch)
+    @cached_property
+    def architecture(self) -> Architecture:
+        """Whose networks the contenders are."""
+        return architectures.named(architectures.DEFAULT)
+
+    @cached_property
+    def components(self) -> dict[str, ComponentSource]:
+        """`prepare` and `step` without their memory."""
+        return {source.name: source for source in self.architecture.random(self.config, 0).components()}
+
+    @cached_property
+    def plain(self) -> ComponentSource:
+        """The step as released, without its memory."""
+        return self.architecture.reference(self.config).plain_step()
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """Every axis of the network."""
+        card = self.architecture.random(self.config, 0).card("fp16", self.architecture.sampling())
+        return axis_sizes(
+            card, images=1, branches=ROWS, latent=self.latent, text=self.text_tokens, steps=STEPS
+        )
 
     def noise(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Inputs are FP32 at the engine's border, and half where a whole model was cast to half."""
+        """Random inputs: FP32 at the engine's border, and half where a whole model was cast to half."""
         return torch.randn(shape, device=self.device).to(dtype or self.dtype)
 
-    def step_inputs(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """What one simplified step reads."""
-        config, latent = self.config, (1, self.config.in_channels, *self.latent)
-        return (
-            self.noise(*latent, dtype=dtype),
-            self.noise(*latent, dtype=dtype),
-            torch.tensor([-3.0, 4.0], device=self.device, dtype=dtype),
-            torch.tensor([1.0, -0.025, 0.0], device=self.device, dtype=dtype),
-            self.noise(ROWS, self.tokens, config.width, dtype=dtype),
-            self.noise(ROWS, self.text_tokens, config.width, dtype=dtype),
-            self.noise(ROWS, modulation_width(config), dtype=dtype),
-            self.noise(self.tokens, config.width, dtype=dtype),
+    def inputs(self, source: ComponentSource, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """What a component reads; times are FP32, for no half holds the schedule's."""
+        special = {
+            "guidance": torch.tensor([-3.0, 4.0], dtype=dtype),
+            "coefficients": torch.tensor([1.0, -0.025, 0.0], dtype=dtype),
+            "timestep": torch.full((ROWS,), 500.0),
+            "timesteps": torch.linspace(1000, 9, STEPS),
+        }
+        return tuple(
+            special[spec.name].to(self.device)
+            if spec.name in special
+            else self.noise(*(axis_length(axis, self.sizes) for axis in spec.shape), dtype=dtype)
+            for spec in source.inputs
         )
 
     def halves(self) -> list[tuple[nn.Module, Tensor]]:
@@ -83,12 +103,14 @@ class Workload:
 
     def flops(self, *, released: bool) -> float:
         """Floating-point operations of a step."""
-        count = released_macs if released else simplified_macs
-        return tera_flops(count(self.config, self.latent, self.text_tokens), rows=ROWS, steps=1) * 1e12
+        factor = self.architecture.sampling().vae_factor
+        picture = (factor * self.latent[0], factor * self.latent[1])
+        anatomy = self.architecture.anatomy(self.config, picture, self.text_tokens)
+        return tera_flops(anatomy.released if released else anatomy.simplified, rows=ROWS, steps=1) * 1e12
 
 
 def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
-    """Weights that keep activations in range, by name."""
+    """Random weights by name that keep activations in range."""
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
 
     def weight(name: str) -> Tensor:
@@ -101,7 +123,7 @@ def random_weights(module: nn.Module) -> Callable[[str], Tensor]:
 
 
 def filled(module: nn.Module, work: Workload) -> nn.Module:
-    """A module from meta tensors to random ones."""
+    """A module brought from meta tensors to random ones."""
     with work.device:  # made where they are used: gigabytes need not cross the bus
         weight = random_weights(module)
         tensors = {name: weight(name).to(work.dtype) for name in module.state_dict()}
@@ -110,41 +132,42 @@ def filled(module: nn.Module, work: Workload) -> nn.Module:
 
 
 def released(work: Workload, mode: str | None) -> Call:
-    """Two rows of the published network, AdaLN and all, eager or compiled."""
-    with torch.device("meta"):
-        module = Transformer(work.config)
-    model: Callable[..., Tensor] = filled(module, work)
-    if mode is not None:
-        model = torch.compile(model, mode=mode, fullgraph=True, dynamic=False)
-    latent = (ROWS, work.config.in_channels, *work.latent)
-    inputs = (
-        work.noise(*latent),
-        work.noise(*latent),
-        work.noise(ROWS, work.text_tokens, work.config.joint_attention_dim),
-        work.noise(ROWS, work.config.pooled_projection_dim),
-        torch.full((ROWS,), 500.0, device=work.device),
-    )
-    return lambda: model(*inputs)
+    """The call of a step of the published network, AdaLN and all, eager or compiled."""
+    return in_torch(work.plain, work, mode)
 
 
 def simplified(work: Workload, mode: str | None) -> Call:
-    """Our step with our operators, eager or compiled."""
-    model: Callable[..., Any] = filled(meta_step(work), work)
+    """The call of our step with our operators, eager or compiled."""
+    return in_torch(work.components["step"], work, mode)
+
+
+def in_torch(source: ComponentSource, work: Workload, mode: str | None) -> Call:
+    """The call of a component with random weights as torch runs it."""
+    model: Callable[..., Any] = filled(source.module, work)
     if mode is not None:
         model = torch.compile(model, mode=mode, fullgraph=True, dynamic=False)
-    inputs = work.step_inputs(work.dtype)
+    inputs = work.inputs(source, work.dtype)
     return lambda: model(*inputs)
 
 
 def engine(work: Workload, max_autotune: bool) -> Call:
-    """The package as the runtime runs it, its CUDA graph recorded and trusted."""
-    return packaged(meta_step(work), work.step_inputs(torch.float32), work, max_autotune)
+    """The call of the package as the runtime runs it, its CUDA graph recorded and trusted."""
+    step = work.components["step"]
+    inputs = work.inputs(step, torch.float32)
+    return packaged(step.module, inputs, work, max_autotune, rounded=step.rounded_modules)
 
 
-def packaged(module: nn.Module, inputs: Sequence[Tensor], work: Workload, max_autotune: bool = False) -> Call:
-    """A module from meta tensors, as a package under the runtime's own backend, warm."""
+def packaged(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    work: Workload,
+    max_autotune: bool = False,
+    *,
+    rounded: tuple[type[nn.Module], ...] = (),
+) -> Call:
+    """The call of a module as a package under the runtime's own backend, warm."""
     with work.device:
-        mixed = MixedModule(module, random_weights(module), work.dtype, work.device)
+        mixed = MixedModule(module, random_weights(module), work.dtype, work.device, rounded)
     with tempfile.TemporaryDirectory() as scratch:
         context, answers = opened(mixed, inputs, Path(scratch), work, max_autotune)
     arrays = {f"input{i}": array_of(tensor) for i, tensor in enumerate(inputs)}
@@ -157,7 +180,7 @@ def packaged(module: nn.Module, inputs: Sequence[Tensor], work: Workload, max_au
 def opened(
     module: MixedModule, inputs: Sequence[Tensor], folder: Path, work: Workload, max_autotune: bool
 ) -> tuple[InductorContext, list[Tensor]]:
-    """With a manifest's records made up around the package; and room for its answers."""
+    """An engine over a package, with a manifest's records made up around it, and room for its answers."""
     package, weights = folder / "engine.pt2", folder / "engine.safetensors"
     write_weights(weights, compile_package(module, inputs, package, max_autotune=max_autotune))
     backend = Inductor(work.device.type)
@@ -171,12 +194,12 @@ def opened(
 
 
 def specs(name: str, tensors: Sequence[Tensor]) -> tuple[TensorSpec, ...]:
-    """Numbered, FP32."""
+    """Tensors as numbered FP32 inputs or outputs of a manifest."""
     return tuple(TensorSpec(f"{name}{i}", "float32", tuple(each.shape)) for i, each in enumerate(tensors))
 
 
 def vae(work: Workload) -> Call:
-    """Picture to latent and back, eager, in the layout that convolutions like best."""
+    """The call of picture to latent and back, eager, in the layout that convolutions like best."""
     layout = torch.channels_last
     halves = [
         (in_layout(filled(module, work), layout), given.to(work.dtype, memory_format=layout))
@@ -186,31 +209,14 @@ def vae(work: Workload) -> Call:
 
 
 def vae_engine(work: Workload) -> Call:
-    """Picture to latent and back, packages of fixed size."""
+    """The call of picture to latent and back, by packages of fixed size."""
     calls = [packaged(module, [given], work) for module, given in work.halves()]
     return lambda: [call() for call in calls]
 
 
 def prepare(work: Workload) -> Call:
-    """What is done once per picture and prompt, eager: all steps' modulations."""
-    with torch.device("meta"):
-        module = Prepare(work.config)
-    model = filled(module, work)
-    config = work.config
-    inputs = (
-        work.noise(ROWS, config.in_channels, *work.latent),
-        work.noise(ROWS, work.text_tokens, config.joint_attention_dim),
-        work.noise(ROWS, config.pooled_projection_dim),
-        torch.linspace(1000, 9, STEPS, device=work.device),
-        work.noise(work.tokens, config.width),
-    )
-    return lambda: model(*inputs)
-
-
-def meta_step(work: Workload) -> Step:
-    """Our step without its memory."""
-    with torch.device("meta"):
-        return Step(Denoiser(work.config)).eval().requires_grad_(False)
+    """The call of what is done once per picture and prompt, eager: all steps' modulations."""
+    return in_torch(work.components["prepare"], work, None)
 
 
 @dataclass(frozen=True)
@@ -220,9 +226,9 @@ class Contender:
     name: str
     build: Callable[[Workload], Call]
     limit: float
-    """Seconds, of the process and all in it."""
+    """Seconds that the process and all in it may take."""
     once: tuple[str, ...] | None = None
-    """What runs once per picture besides; none if this is such a thing itself."""
+    """Contenders that run once per picture besides; ``None`` if this is such a one itself."""
     is_released: bool = False
 
 
@@ -270,4 +276,4 @@ CONTENDERS: Mapping[str, Contender] = {
         ("prepare", "vae-engine"),
     ),
 }
-"""Most telling first, for when the time runs out."""
+"""The contenders by name, the most telling first, for when the time runs out."""

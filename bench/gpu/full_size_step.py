@@ -21,7 +21,7 @@ import click
 import torch
 
 from dit4sr.bench.gpu.contenders import CONTENDERS, STEPS, Workload
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export import architectures
 from dit4sr.kernels.timing import Machine
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.help import grouped_command
@@ -30,25 +30,28 @@ from dit4sr.runtime.console.options import json_option
 from dit4sr.runtime.console.output import print_result
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
-SMALL = TransformerConfig(
-    num_layers=2,
-    num_attention_heads=1,
-    joint_attention_dim=24,
-    pooled_projection_dim=20,
-    pos_embed_max_size=6,
-    sample_size=8,
-    dual_attention_layers=(0,),
-)
+SMALL = {
+    "num_layers": 2,
+    "num_attention_heads": 1,
+    "caption_projection_dim": 64,
+    "joint_attention_dim": 24,
+    "pooled_projection_dim": 20,
+    "pos_embed_max_size": 6,
+    "sample_size": 8,
+    "dual_attention_layers": [0],
+}
+"""What a network that only tries the code has other than the published one."""
 REPEATS = {"cuda": 30, "cpu": 2}
 WARM_UP = 3
 
 
 def workload(size: str, device: str, dtype: str) -> Workload:
-    """What is computed."""
+    """The workload of a size, on a device and in a type."""
     place, kind = torch.device(device), getattr(torch, dtype)
+    published = architectures.named(architectures.DEFAULT).published({})
     if size == "full":
-        return Workload(TransformerConfig(), (64, 64), 333, place, kind)
-    return Workload(SMALL, (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
+        return Workload(published, (64, 64), 333, place, kind)
+    return Workload({**published, **SMALL}, (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
 
 
 @torch.no_grad()
@@ -77,7 +80,7 @@ def measured(name: str, work: Workload) -> dict[str, Any]:
 
 
 def timed(call: Any, device: str) -> list[float]:
-    """Seconds of each of several calls, as they follow one another in a loop of steps."""
+    """Seconds of each of several calls that follow one another, as in a loop of steps."""
     if device == "cpu":
         seconds = []
         for _ in range(REPEATS[device]):
@@ -95,7 +98,7 @@ def timed(call: Any, device: str) -> list[float]:
 
 
 def in_own_process(name: str, arguments: list[str], limit: float) -> dict[str, Any]:
-    """A contender's record, or why there is none."""
+    """Measure a contender in a process of its own: its record, or why there is none."""
     command = [sys.executable, "-m", "dit4sr.bench.gpu.full_size_step", "--only", name, *arguments]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
@@ -108,7 +111,7 @@ def in_own_process(name: str, arguments: list[str], limit: float) -> dict[str, A
 
 
 def failure(name: str, why: str) -> dict[str, Any]:
-    """What stands in a contender's row where there are no numbers."""
+    """The words in a contender's row where there are no numbers."""
     return {"name": name, "contender": CONTENDERS[name].name, "failure": why}
 
 
@@ -128,7 +131,7 @@ def with_shares(rows: list[dict[str, Any]], machine: Machine) -> list[dict[str, 
 
 
 def table(rows: list[dict[str, Any]], machine: Machine) -> str:
-    """For people."""
+    """The records as a table for people."""
     lines = [
         f"{machine.name}, {machine.dtype}: matmul {machine.matmul_rate / 1e12:.4g} TFLOP/s, "
         f"copy {machine.copy_bandwidth / 1e12:.3g} TB/s, both measured",

@@ -1,1 +1,1 @@
-"""What a graph costs and what its layers take."""
+"""What a graph costs, what its layers take, and how near that is to the limits of the machine."""

@@ -1,6 +1,6 @@
 """What a graph multiplies and moves, counted from the graph itself.
 
-Shapes come from the graph, their symbolic axes from a workload. Products are counted, twice each as
+Shapes come from the graph, their symbolic axes from a workload. Multiply-accumulates are counted, each as two
 floating-point operations; sums and functions are not, which is the convention of the published counts. Bytes
 are what must cross the memory bus if every operator reads its inputs once and writes its outputs once; views
 move nothing.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dit4sr.bench.graph.layers import group_of
+from dit4sr.bench.graph.layers import Node, group_of
+from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.axes import Sizes, axis_length
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 VIEWS = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "Expand", "Constant"}
-"""Operators that only say how memory is to be read."""
+"""Operators that move nothing, and only say how memory is to be read."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-accumulates, and bytes of weights and activations."""
+    """What something costs: multiply-accumulates, and bytes of weights and activations."""
 
     macs: int = 0
     weight_bytes: int = 0
@@ -45,17 +46,17 @@ class Cost:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations: a product and a sum for each."""
+        """Floating-point operations: a product and a sum for each multiply-accumulate."""
         return 2 * self.macs
 
     @property
     def bytes(self) -> int:
-        """Everything that is read or written."""
+        """Bytes of everything that is read or written."""
         return self.weight_bytes + self.activation_bytes
 
 
 def read_graph(file: Path) -> ir.Model:
-    """A graph without its weights."""
+    """Read a graph without its weights."""
     try:
         import onnx_ir as ir  # noqa: PLC0415  (an extra)
     except ImportError:
@@ -65,13 +66,12 @@ def read_graph(file: Path) -> ir.Model:
     return ir.load(file)
 
 
-def graph_cost(model: ir.Model, sizes: Sizes) -> dict[str, Cost]:
+def graph_cost(model: ir.Model, sizes: Sizes, layers: LayerNames) -> dict[str, Cost]:
     """The cost of one run by group of layers; groups that cost nothing are left out."""
     costs: defaultdict[str, Cost] = defaultdict(Cost)
     for node in model.graph:
         weights = [value.name or "" for value in node.inputs if value is not None and value.is_initializer()]
-        group = group_of(node.op_type, node.name or "", weights)
-        costs[group] += _node_cost(node, sizes)
+        costs[group_of(Node(node.op_type, node.name or "", weights), layers)] += _node_cost(node, sizes)
     return {group: cost for group, cost in costs.items() if cost != Cost()}
 
 
@@ -91,7 +91,7 @@ def _node_cost(node: ir.Node, sizes: Sizes) -> Cost:
 
 
 def _moves_numbers(node: ir.Node) -> bool:
-    """Arithmetic on shapes is whole numbers, and free."""
+    """True if a node moves numbers of the network; arithmetic on shapes is whole numbers, and free."""
     dtype = node.outputs[0].dtype
     return dtype is not None and dtype.is_floating_point()
 
@@ -111,12 +111,12 @@ def _convolution(node: ir.Node, sizes: Sizes) -> int:
 
 
 def _injection(node: ir.Node, sizes: Sizes) -> int:
-    """Nine taps for each element of the LR half."""
+    """Multiply-accumulates of the injection: nine taps for each element of the LR half."""
     return 9 * math.prod(_shape(node.inputs[0], sizes)) // 2
 
 
 def _attention(node: ir.Node, sizes: Sizes) -> int:
-    """Queries times keys, and weights times values: all streams are read, those with an output ask."""
+    """Multiply-accumulates of an attention: every stream is read, and those with an output ask."""
     heads, head_dim = (node.attributes[name].as_int() for name in ("heads", "head_dim"))
     streams = 2 if node.op_type == "JointAttentionDual" else 3
     read = sum(_shape(value, sizes)[1] for value in node.inputs[:streams])
@@ -144,6 +144,5 @@ def _bytes(value: ir.Value, sizes: Sizes) -> int:
 def _shape(value: ir.Value | None, sizes: Sizes) -> Shape:
     if value is None or value.shape is None:
         raise BadInputError(f"the graph does not say what shape {value.name if value else 'an input'} has")
-    return tuple(
-        axis if isinstance(axis, int) else axis_length(str(axis.value), sizes) for axis in value.shape
-    )
+    axes = (axis if isinstance(axis, int) else str(axis.value) for axis in value.shape)
+    return tuple(axis_length(axis, sizes) for axis in axes)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dit4sr.bench.graph.cost import read_graph
 from dit4sr.bench.graph.layers import Node, groups_of
+from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
 from dit4sr.runtime.errors import IncompatibleError
 
@@ -27,9 +28,14 @@ LARGEST = 1 << 30
 
 
 def layer_seconds(
-    graph: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int = 0, runs: int = RUNS
+    graph: Path,
+    feeds: Mapping[str, NDArray[Any]],
+    layers: LayerNames,
+    *,
+    threads: int = 0,
+    runs: int = RUNS,
 ) -> dict[str, float]:
-    """Median seconds of each group in one run."""
+    """Median seconds that each group of layers takes in a run of a graph."""
     import onnxruntime  # noqa: PLC0415  (a third of a second)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +50,7 @@ def layer_seconds(
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         nodes = _nodes(optimised)
     seconds = seconds_of_nodes(events, nodes)[-runs:]
-    return _medians(seconds, groups_of(nodes))
+    return _medians(seconds, groups_of(nodes, layers))
 
 
 def _nodes(optimised: Path) -> list[Node]:
@@ -62,7 +68,7 @@ def _nodes(optimised: Path) -> list[Node]:
 
 
 def seconds_of_nodes(events: list[dict[str, Any]], nodes: Sequence[Node]) -> NDArray[np.float64]:
-    """A row for each run, a column for each node."""
+    """Seconds from a profile: a row for each run, a column for each node."""
     timed = [event for event in events if event.get("cat") == "Node" and "_kernel_time" in event["name"]]
     runs = len(timed) // max(len(nodes), 1)
     if [event["args"]["op_name"] for event in timed] != [node.operator for node in nodes] * runs:
@@ -71,7 +77,7 @@ def seconds_of_nodes(events: list[dict[str, Any]], nodes: Sequence[Node]) -> NDA
 
 
 def _medians(seconds: NDArray[np.float64], groups: Sequence[str]) -> dict[str, float]:
-    """Sums over the nodes of a group for each run, and the median over runs."""
+    """Seconds of each group: summed over its nodes in each run, and the median over runs."""
     sums: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(seconds)))
     for column, group in zip(seconds.T, groups, strict=True):
         sums[group] += column

@@ -9,21 +9,23 @@ from dit4sr.bench.graph.layer_times import LARGEST, layer_seconds
 from dit4sr.bench.measure.limits import Limits
 from dit4sr.bench.record import GroupRow
 from dit4sr.bench.subject import Subject
+from dit4sr.export import architectures
+from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.errors import Dit4srError
 
 
 def step_costs(subject: Subject, notes: list[str]) -> dict[str, Cost]:
-    """What a step costs by group, if the graph can be read here."""
+    """What a step costs by group of layers; nothing, and a note, if the graph cannot be read here."""
     try:
         graph = read_graph(subject.bundle.component_file("step"))
-        return graph_cost(graph, subject.workload().sizes)
+        return graph_cost(graph, subject.workload().sizes, _layers(subject))
     except Dit4srError as error:
-        notes.append(f"products and roofline not counted: {error}")
+        notes.append(f"costs and roofline not counted: {error}")
     return {}
 
 
 def step_seconds(subject: Subject, notes: list[str]) -> dict[str, float]:
-    """What a step takes by group, where the runtime tells."""
+    """Seconds that a step takes by group of layers; nothing, and a note, where the runtime does not tell."""
     step = subject.bundle.components["step"]
     if (subject.backend.name, subject.backend.device) != ("onnxruntime", "cpu"):
         notes.append(f"times by group of layers: not measured on {subject.upscaler.backend}")
@@ -33,14 +35,15 @@ def step_seconds(subject: Subject, notes: list[str]) -> dict[str, float]:
         return {}
     try:
         feeds = subject.workload().arrays(step.inputs)
-        return layer_seconds(subject.bundle.component_file("step"), feeds, threads=subject.threads)
+        graph = subject.bundle.component_file("step")
+        return layer_seconds(graph, feeds, _layers(subject), threads=subject.threads)
     except Dit4srError as error:
         notes.append(f"times by group of layers: {error}")
     return {}
 
 
 def roofline(costs: Mapping[str, Cost], limits: Limits, seconds: Mapping[str, float]) -> tuple[GroupRow, ...]:
-    """A row for each group, the dearest first: by time where it was measured, by its roof where not."""
+    """A row for each group of layers, the dearest first: by time where it was measured, else by its roof."""
     fitting = limits.for_weights(total(costs).weight_bytes)
     rows = [
         GroupRow(
@@ -54,3 +57,8 @@ def roofline(costs: Mapping[str, Cost], limits: Limits, seconds: Mapping[str, fl
         for group, cost in costs.items()
     ]
     return tuple(sorted(rows, key=lambda row: -(row.seconds or row.roof_seconds)))
+
+
+def _layers(subject: Subject) -> LayerNames:
+    """What the layers of the subject's network are called."""
+    return architectures.of_bundle(subject.bundle.manifest).layers

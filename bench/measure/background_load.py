@@ -10,10 +10,10 @@ STAT = Path("/proc/stat")
 IDLE = (3, 4)
 """Columns of the system's statistics in which a core did nothing."""
 COUNTED = 8
-"""Columns that add up; what follows is counted in these already."""
+"""Columns of the system's statistics that add up; what follows is counted in these already."""
 
 
-class Neighbours:
+class BackgroundLoad:
     """Counts, from its birth on, what all cores did and what of it this process and its children did.
 
     The load average would not do: it remembers for minutes what this bench, or the one before, did itself.

@@ -12,12 +12,12 @@ from dit4sr.bench.record import Environment
 from dit4sr.bench.references import peak_of
 
 BUSY = 0.1
-"""Share of all cores which others may use before timings are no record."""
+"""Share of all cores that other work may use before timings are no record."""
 LIBRARIES = ("dit4sr", "numpy", "onnxruntime", "onnxruntime-gpu", "onnx", "torch", "tensorrt", "matplotlib")
 
 
-def environment(limits: Limits, device: str, neighbours: float) -> Environment:
-    """The environment block of a record."""
+def environment(limits: Limits, device: str, background: float) -> Environment:
+    """The environment block of a record; ``background`` is the cores that other work kept busy."""
     cores = os.cpu_count() or 1
     machine = _processor() if device == "cpu" else _card()
     return Environment(
@@ -27,8 +27,8 @@ def environment(limits: Limits, device: str, neighbours: float) -> Environment:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         versions=_versions(),
-        load=round(neighbours, 2),
-        is_busy=neighbours > BUSY * cores,
+        load=round(background, 2),
+        is_busy=background > BUSY * cores,
         copy_bandwidth=limits.copy_bandwidth,
         cached_bandwidth=limits.cached_bandwidth,
         matmul_rate=limits.matmul_rate,

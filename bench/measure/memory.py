@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 PERIOD = 0.01
-"""Seconds between two looks: allocations that live shorter are missed."""
+"""Seconds between two looks at the device: allocations that live shorter are missed."""
 
 
 class DevicePeak:

@@ -36,7 +36,7 @@ class Summary:
 
     @classmethod
     def of(cls, samples: Samples) -> Summary:
-        """Percentiles by linear interpolation between neighbours."""
+        """Summarise samples; percentiles are interpolated linearly between neighbours."""
         values = np.asarray(samples, dtype=np.float64)
         p50, p90, p99 = (float(value) for value in np.percentile(values, [50, 90, 99]))
         return cls(len(values), p50, p90, p99, float(values.min()), float(values.max()))
@@ -50,27 +50,19 @@ class Ratio:
     low: float
     high: float
     confidence: float
-    """That of the bounds; few samples cannot give what was asked for."""
+    """The confidence of the bounds; few samples cannot give what was asked for."""
 
     @property
     def has_bounds(self) -> bool:
-        """Whether the bounds are more than the samples' own ends with no confidence at all."""
+        """True if the bounds are more than the samples' own ends with no confidence at all."""
         return self.confidence > 0
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the bounds exclude that nothing differs."""
-        return self.low > 1 or self.high < 1
-
-    def inverse(self) -> Ratio:
-        """The same comparison the other way round."""
-        return Ratio(1 / self.value, 1 / self.high, 1 / self.low, self.confidence)
 
 
 def paired_ratio(seconds: Samples, baseline: Samples, confidence: float = CONFIDENCE) -> Ratio:
-    """``seconds`` over ``baseline``, measured in turns: sample i of both met the same state of the machine.
+    """The ratio of ``seconds`` to ``baseline``, measured in turns.
 
-    The interval is that of Wilcoxon's signed-rank test on the logarithms.
+    Sample i of both met the same state of the machine. The interval is that of Wilcoxon's signed-rank test
+    on the logarithms.
     """
     if len(seconds) != len(baseline) or not seconds:
         raise ValueError(f"{len(seconds)} and {len(baseline)} samples do not make pairs")
@@ -85,7 +77,7 @@ def paired_ratio(seconds: Samples, baseline: Samples, confidence: float = CONFID
 
 
 def unpaired_ratio(seconds: Samples, baseline: Samples, confidence: float = CONFIDENCE) -> Ratio:
-    """``seconds`` over ``baseline``, measured in different runs; the interval is the rank-sum test's."""
+    """The ratio of ``seconds`` to ``baseline`` of different runs, with the rank-sum test's interval."""
     if not seconds or not baseline:
         raise ValueError("a ratio needs samples on both sides")
     logs = [np.log(np.asarray(values, dtype=np.float64)) for values in (seconds, baseline)]
@@ -97,7 +89,7 @@ def unpaired_ratio(seconds: Samples, baseline: Samples, confidence: float = CONF
 
 
 def _interval(comparisons: Floats, cumulative: Floats, confidence: float) -> Ratio:
-    """The order statistics that the test would not reject; at least the outermost ones."""
+    """The ratio with the bounds that a rank test would not reject; at the widest the outermost ones."""
     tail = (1 - confidence) / 2
     rank = max(int(np.searchsorted(cumulative, tail, side="right")), 1)
     return _between(comparisons, rank, 1 - 2 * float(cumulative[rank - 1]))

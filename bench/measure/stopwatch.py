@@ -13,12 +13,15 @@ from dit4sr.runtime.errors import MissingDependencyError
 Call = Callable[[], Any]
 
 LEAST_SPREAD = 3
-"""Runs without which there is no spread, however slow each is."""
+"""The fewest runs that show a spread, however slow each is."""
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """Enough is both enough runs and enough time, as hyperfine has it; slow work ends at ``most_seconds``."""
+    """When timing may stop: enough is both enough runs and enough time, as hyperfine has it.
+
+    Slow work ends at ``most_seconds``.
+    """
 
     warmups: int = 3
     least_runs: int = 10
@@ -26,7 +29,7 @@ class StopRule:
     most_seconds: float = 30.0
 
     def is_over(self, runs: int, seconds: float) -> bool:
-        """Whether to stop after so many runs that took so long together."""
+        """True if so many runs, which took so long together, are enough."""
         if runs >= self.least_runs and seconds >= self.least_seconds:
             return True
         return runs >= LEAST_SPREAD and seconds >= self.most_seconds
@@ -45,11 +48,11 @@ class Clock(Protocol):
 
     @property
     def name(self) -> str:
-        """What a report calls it."""
+        """What a report calls the clock."""
         ...
 
     def time(self, call: Call) -> float:
-        """Seconds from before the call until its work is done."""
+        """Seconds from before a call until its work is done."""
         ...
 
 
@@ -59,7 +62,7 @@ class MonotonicClock:
     name = "monotonic"
 
     def time(self, call: Call) -> float:
-        """Seconds of the call."""
+        """Seconds from before a call until it returns."""
         start = time.perf_counter()
         call()
         return time.perf_counter() - start
@@ -81,7 +84,7 @@ class CudaEventClock:
         self._start, self._stop = (self._checked(runtime.cudaEventCreate()) for _ in range(2))
 
     def time(self, call: Call) -> float:
-        """Seconds between the events."""
+        """Seconds between an event before a call and one after its work."""
         cuda = self._cuda
         self._checked(cuda.cudaDeviceSynchronize())
         self._checked(cuda.cudaEventRecord(self._start, 0))
@@ -102,12 +105,12 @@ class CudaEventClock:
 
 
 def clock_for(device: str) -> Clock:
-    """The host's clock for the host, events for a device."""
+    """The clock for a device: the host's for the host, events for any other."""
     return MonotonicClock() if device == "cpu" else CudaEventClock()
 
 
 def measure(call: Call, rule: StopRule, clock: Clock) -> Timing:
-    """Time one thing until the rule is content."""
+    """Time one call again and again until the rule is content."""
     return measure_in_turns({"": call}, rule, clock)[""]
 
 

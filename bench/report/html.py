@@ -39,7 +39,7 @@ footer { margin-top: 2rem; font-size: .8rem; color: var(--soft); }
 
 
 def html_report(record: Record, pictures: Sequence[tuple[str, Picture]] = ()) -> str:
-    """The page."""
+    """The record as a page of HTML, with pictures by their captions."""
     parts = [_section(section) for section in sections(record)]
     title = f"{record.subject.name} on {record.environment.machine}"
     body = "\n".join(

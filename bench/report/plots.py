@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 3.6, 3.4
-"""Inches: at 96 dots they fit a phone, and the letters keep their size."""
+"""Inches of a plot: at 96 dots they fit a phone, and the letters keep their size."""
 INK, ROOF, DOT, REST = "#334155", "#b45309", "#0369a1", "#cbd5e1"
 
 
 def plots(record: Record) -> dict[str, str]:
-    """SVG by title; nothing where there is nothing to draw."""
+    """The plots of a record as SVG, by title; none where there is nothing to draw."""
     timed = [row for row in record.groups if row.seconds]
     if not record.groups:
         return {}
@@ -30,7 +30,7 @@ def plots(record: Record) -> dict[str, str]:
 
 
 def _roofline(record: Record) -> Figure:
-    """Attained against attainable speed, by arithmetic intensity; both axes logarithmic."""
+    """A plot of attained against attainable speed, by arithmetic intensity; both axes logarithmic."""
     figure, axes = _figure()
     environment = record.environment
     rows = [row for row in record.groups if row.flops]
@@ -67,7 +67,7 @@ def _roofline(record: Record) -> Figure:
 
 
 def _time_split(rows: list[GroupRow]) -> Figure:
-    """A bar for each group; the dark part is what its limit would take."""
+    """A plot with a bar for each group of layers; the dark part is what its limit would take."""
     figure, axes = _figure()
     rows = sorted(rows, key=lambda row: row.seconds or 0)
     spent = [1e3 * (row.seconds or 0) for row in rows]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dit4sr.bench.measure.statistics import Ratio
 from dit4sr.bench.record import OURS, Record, Series
 from dit4sr.bench.references import CONDITIONS, TABLE_2, is_comparable, three_figures
-from dit4sr.bench.report.explain import explain
+from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.units import format_flops, format_rate, format_seconds
 from dit4sr.runtime.console.table import format_bytes
 
@@ -26,7 +26,7 @@ class Section:
 
 
 def sections(record: Record, *, with_explanation: bool = True) -> list[Section]:
-    """The parts that this record fills, in reading order."""
+    """The sections that a record fills, in reading order."""
     made = [
         _latency(record),
         _baselines(record),
@@ -44,7 +44,7 @@ def sections(record: Record, *, with_explanation: bool = True) -> list[Section]:
 
 
 def headline(record: Record) -> list[str]:
-    """What was measured, on what."""
+    """Lines that say what was measured, and on what."""
     subject, environment = record.subject, record.environment
     flops = (
         ""
@@ -70,7 +70,7 @@ def headline(record: Record) -> list[str]:
 
 
 def format_ratio(ratio: Ratio) -> str:
-    """The estimate and its bounds, where there were samples enough for any."""
+    """A ratio as text: the estimate, and its bounds where there were samples enough for any."""
     return f"{ratio.value:.2f}×" + (f" ({ratio.low:.2f} to {ratio.high:.2f})" if ratio.has_bounds else "")
 
 
@@ -103,7 +103,7 @@ def _baselines(record: Record) -> Section:
 
 
 def _published(record: Record) -> Section:
-    """The three figures, only where they mean something: for the picture that was published."""
+    """The section of the three figures, which mean something only for the picture that was published."""
     subject, peak = record.subject, record.environment.device_peak
     picture = record.find("picture")
     if picture is None or not (
@@ -157,7 +157,7 @@ def _accuracy(record: Record) -> Section:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in row.metrics.items()) or "–"
         figures = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", str(row.max_error), step, metrics)
         rows.append((f"{row.picture} against {row.against}", *figures))
-    header = ("picture", "PSNR, dB", "SSIM", "largest", "worst step", "other metrics")
+    header = ("picture", "PSNR (Y), dB", "SSIM", "largest", "worst step", "other metrics")
     return Section("Accuracy", header, tuple(rows))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from dit4sr.bench.record import read_record
+from dit4sr.bench.report.markdown import markdown_section
 from dit4sr.bench.report.sections import sections
-from dit4sr.bench.report.text import markdown_section
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 
@@ -26,7 +26,7 @@ UNMEASURED = "Not measured yet (`make records`).\n"
 
 
 def renewed(text: str, records: Path) -> str:
-    """The document with every block written anew; one without an end is refused."""
+    """A document with every table written anew; one without an end is refused."""
 
     def block(match: re.Match[str]) -> str:
         opening, file, title, closing = match.groups()

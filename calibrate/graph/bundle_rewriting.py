@@ -10,31 +10,32 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from dit4sr.calibrate.graph.scratch import Overlay
+from dit4sr.calibrate.graph.overlay import OverlayBundle
+from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, TensorSpec, record_of
+from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, record_of
 
 _SMALL = 256
-"""Bytes of a tensor that stay in the graph."""
+"""Bytes of a tensor up to which it stays in the graph."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """A component's new graph, and what its manifest entry is to say."""
+class GraphChange:
+    """A component's new graph, and the precision that its manifest entry is to name."""
 
     model: ir.Model
     precision: str
 
 
 def load_graph(bundle: Bundle, component: str) -> ir.Model:
-    """A component's graph; its weights stay where they are until somebody reads them."""
+    """Load a component's graph; its weights stay where they are until somebody reads them."""
     return ir.load(bundle.component_file(component))
 
 
-def write_variant(
+def rewrite_bundle(
     bundle: Bundle,
     folder: Path,
-    changes: Mapping[str, Change],
+    changes: Mapping[str, GraphChange],
     *,
     precision: str = "",
     provenance: Provenance | None = None,
@@ -60,18 +61,10 @@ def write_variant(
         verification=(),
     )
     (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
-    return Overlay(folder, manifest, bundle) if share else Bundle(folder, manifest)
+    return OverlayBundle(folder, manifest, bundle) if share else Bundle(folder, manifest)
 
 
-def output_spec(value: ir.Value) -> TensorSpec:
-    """A graph output as the manifest describes it."""
-    assert value.name is not None
-    assert value.dtype is not None
-    shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())
-    return TensorSpec(value.name, str(value.dtype.numpy()), shape)
-
-
-def _write_component(bundle: Bundle, folder: Path, component: Component, change: Change) -> Component:
+def _write_component(bundle: Bundle, folder: Path, component: Component, change: GraphChange) -> Component:
     graph = folder / component.graph.path
     graph.parent.mkdir(parents=True, exist_ok=True)
     if _has_own_weights(change.model):
@@ -86,13 +79,13 @@ def _write_component(bundle: Bundle, folder: Path, component: Component, change:
     return Component(
         files=tuple(record_of(path, folder) for path in written if path.exists()),
         precision=change.precision,
-        inputs=tuple(output_spec(value) for value in change.model.graph.inputs),
-        outputs=tuple(output_spec(value) for value in change.model.graph.outputs),
+        inputs=tuple(tensor_spec(value) for value in change.model.graph.inputs),
+        outputs=tuple(tensor_spec(value) for value in change.model.graph.outputs),
     )
 
 
 def _has_own_weights(model: ir.Model) -> bool:
-    """Whether a weight is other than the bundle's."""
+    """True if a weight of the graph is other than the bundle's."""
     return any(isinstance(value.const_value, ir.LazyTensor) for value in model.graph.initializers.values())
 
 

@@ -1,4 +1,4 @@
-"""The Q/DQ pass: what an engine needs to see around a product to run it in eight bits.
+"""The Q/DQ pass: what an engine needs to see around a MatMul to run it in eight bits.
 
 ``x → Q → DQ → MatMul ← DQ ← weight``, nothing between. The activation's scale is one number; the weight is
 stored as it is multiplied, ``[in, out]``, in its eight bits. Scales are halves, because a DQ takes the type
@@ -8,47 +8,34 @@ of its scale, and FP32 would leak into the graph otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from dit4sr.calibrate.graph.matmuls import Product, find_products
-from dit4sr.calibrate.graph.switching import late_flag
+from dit4sr.calibrate.graph.late_scales import late_flag
+from dit4sr.calibrate.graph.matmuls import MatMul, find_matmuls
 from dit4sr.calibrate.scales.formats import Format
+from dit4sr.calibrate.scales.qparams import QuantParams
+from dit4sr.export.architectures.layer_names import LayerNames
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """How one product is quantised."""
-
-    format: Format
-    activation_scale: float
-    weight_scale: NDArray[np.float32] | None
-    """One for the weight, or one for each output; ``None`` where there is no weight."""
-    late_scale: float | None = None
-    """The activation's scale in late steps, where they have one of their own."""
-    divisors: NDArray[np.float32] | None = None
-    """What smoothing divides the activation's channels by, and multiplies the weight's rows with."""
-
-
-def quantise_products(model: ir.Model, treatments: Mapping[str, Treatment]) -> None:
-    """Put Q/DQ pairs around the products that have a treatment, and store their weights in eight bits."""
-    products = find_products(model)
-    is_switched = any(treatment.late_scale is not None for treatment in treatments.values())
-    writer = _Writer(model.graph, _flag(model.graph) if is_switched else None)
-    for name, treatment in treatments.items():
-        product = products[name]
-        rounded = writer.rounded(product.activation, treatment)
-        product.node.replace_input_with(product.place, rounded)
-        if product.weight is not None:
-            writer.store(product, treatment)
+def insert_qdq(model: ir.Model, qparams: Mapping[str, QuantParams], layers: LayerNames) -> None:
+    """Put Q/DQ pairs around the MatMuls that have parameters, and store their weights in eight bits."""
+    matmuls = find_matmuls(model, layers)
+    is_switched = any(params.late_scale is not None for params in qparams.values())
+    writer = _Writer(model.graph, late_flag(model.graph) if is_switched else None)
+    for name, params in qparams.items():
+        matmul = matmuls[name]
+        rounded = writer.rounded(matmul.activation, params)
+        matmul.node.replace_input_with(matmul.place, rounded)
+        if matmul.weight is not None:
+            writer.store(matmul, params)
 
 
-def quantised_products(model: ir.Model) -> list[str]:
-    """Products both of whose factors come straight from a DQ, the activation's straight from a Q.
+def quantised_matmuls(model: ir.Model) -> list[str]:
+    """MatMuls both of whose factors come straight from a DQ, the activation's straight from a Q.
 
     This is counted from the graph alone, so it also says what an engine could fuse in a graph of others.
     """
@@ -67,13 +54,13 @@ def quantised_products(model: ir.Model) -> list[str]:
 
 
 def _maker(value: ir.Value | None, operator: str) -> ir.Node | None:
-    """The node that a value comes from, if it is of this kind."""
+    """The node that a value comes from, if it is of this operator."""
     node = value.producer() if value is not None else None
     return node if node is not None and node.op_type == operator else None
 
 
 def dequantised(graph: ir.Graph, weight: ir.Value, scale: NDArray[np.float32], axis: int | None) -> ir.Value:
-    """A DQ behind a stored weight, taken by everything that read the weight before."""
+    """Put a DQ behind a stored weight, read by everything that read the weight before."""
     assert weight.name is not None
     assert weight.dtype is not None
     wanted, uses = weight.dtype, list(weight.uses())
@@ -89,7 +76,7 @@ def dequantised(graph: ir.Graph, weight: ir.Value, scale: NDArray[np.float32], a
 
 
 def restore_later(weight: ir.Value, format_: Format, scale: NDArray[np.float32], rows: Any = None) -> None:
-    """Let the initialiser be the stored values, made of the original ones when the graph is written."""
+    """Let the initialiser hold stored values, made of the original ones when the graph is written."""
     original = weight.const_value
     assert original is not None
     assert weight.shape is not None
@@ -103,65 +90,60 @@ def restore_later(weight: ir.Value, format_: Format, scale: NDArray[np.float32],
 
 
 def scalar_or_vector(graph: ir.Graph, name: str, values: NDArray[Any], dtype: ir.DataType) -> ir.Value:
-    """A constant of its own, of a graph's type."""
+    """Add a constant to a graph, in the type that the graph computes in."""
     tensor = ir.Tensor(np.asarray(values).astype(dtype.numpy()), dtype, name=name)
     constant = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
     graph.register_initializer(constant)
     return constant
 
 
-def _flag(graph: ir.Graph) -> ir.Value:
-    [rows] = [value for value in graph.inputs if value.name == "modulation"]
-    return late_flag(graph, rows)
-
-
 class _Writer:
-    """Q/DQ pairs, each activation at most once for the same scale, however many read it."""
+    """Writes Q/DQ pairs: one for each activation and scale, however many MatMuls read it."""
 
     def __init__(self, graph: ir.Graph, is_late: ir.Value | None) -> None:
         self.graph, self.is_late = graph, is_late
         self.done: dict[tuple[ir.Value, str, float], ir.Value] = {}
 
-    def rounded(self, value: ir.Value, treatment: Treatment) -> ir.Value:
-        """The activation behind its Q/DQ pair, and before that its smoothing."""
-        key = (value, treatment.format.name, treatment.activation_scale)
+    def rounded(self, value: ir.Value, params: QuantParams) -> ir.Value:
+        """The value that stands behind the Q/DQ pair of an activation, and its smoothing before that."""
+        key = (value, params.format.name, params.activation_scale)
         if key not in self.done:
-            self.done[key] = self._pair(value, treatment)
+            self.done[key] = self._pair(value, params)
         return self.done[key]
 
-    def store(self, product: Product, treatment: Treatment) -> None:
-        """The weight in eight bits, with its DQ."""
-        weight, scale = product.weight, treatment.weight_scale
+    def store(self, matmul: MatMul, params: QuantParams) -> None:
+        """Store the weight of a MatMul in eight bits, with a DQ behind it."""
+        weight, scale = matmul.weight, params.weight_scale
         assert weight is not None
         assert scale is not None
         axis = None if scale.ndim == 0 else 1
         dequantised(self.graph, weight, scale, axis)
-        restore_later(weight, treatment.format, scale, treatment.divisors)
+        restore_later(weight, params.format, scale, params.divisors)
 
-    def _pair(self, value: ir.Value, treatment: Treatment) -> ir.Value:
+    def _pair(self, value: ir.Value, params: QuantParams) -> ir.Value:
         assert value.name is not None
         assert value.dtype is not None
         name, wanted = f"{value.name}.{len(self.done)}", value.dtype
         current, producer = value, value.producer()
-        if treatment.divisors is not None:
-            factors = scalar_or_vector(self.graph, f"{name}.smoothing", 1 / treatment.divisors, wanted)
+        if params.divisors is not None:
+            factors = scalar_or_vector(self.graph, f"{name}.smoothing", 1 / params.divisors, wanted)
             current = producer_output = self._append(
                 producer, "Mul", [value, factors], f"{name}.smooth", wanted
             )
             producer = producer_output.producer()
-        dtype = treatment.format.dtype
-        scale = self._scale(f"{name}.scale", treatment, wanted)
-        zero = scalar_or_vector(self.graph, f"{name}.zero", np.zeros((), treatment.format.storage), dtype)
+        dtype = params.format.dtype
+        scale = self._scale(f"{name}.scale", params, wanted)
+        zero = scalar_or_vector(self.graph, f"{name}.zero", np.zeros((), params.format.storage), dtype)
         stored = self._append(producer, "QuantizeLinear", [current, scale, zero], f"{name}.q", dtype)
         return self._append(
             stored.producer(), "DequantizeLinear", [stored, scale, zero], f"{name}.dq", wanted
         )
 
-    def _scale(self, name: str, treatment: Treatment, dtype: ir.DataType) -> ir.Value:
-        early = scalar_or_vector(self.graph, name, np.array(treatment.activation_scale), dtype)
-        if treatment.late_scale is None or self.is_late is None:
+    def _scale(self, name: str, params: QuantParams, dtype: ir.DataType) -> ir.Value:
+        early = scalar_or_vector(self.graph, name, np.array(params.activation_scale), dtype)
+        if params.late_scale is None or self.is_late is None:
             return early
-        late = scalar_or_vector(self.graph, f"{name}.late", np.array(treatment.late_scale), dtype)
+        late = scalar_or_vector(self.graph, f"{name}.late", np.array(params.late_scale), dtype)
         node = ir.Node("", "Where", [self.is_late, late, early], name=f"{name}.now")
         output = node.outputs[0]
         output.name, output.dtype, output.shape = f"{name}.now", dtype, ir.Shape([])

@@ -1,38 +1,31 @@
-"""Weights in fewer bits, products as they were: what a bundle weighs, without what it computes.
+"""Weights in fewer bits, MatMuls as they were: what a bundle weighs, without what it computes.
 
 Each output channel has its scale; at four bits each block of 32 inputs of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from types import MappingProxyType
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph
 from dit4sr.calibrate.graph.qdq import dequantised, restore_later
 from dit4sr.calibrate.scales.formats import INT4, INT8, Format
+from dit4sr.runtime.bundle import Bundle
 
 FEWEST = 1024
-"""Numbers below which a weight is not worth its scales."""
+"""Numbers that a weight must have to be worth its scales."""
 BLOCK = 32
 _HALVES = {ir.DataType.FLOAT16, ir.DataType.FLOAT}
 
 
-@dataclass(frozen=True)
-class StoredWeight:
-    """A weight that was made smaller."""
-
-    name: str
-    numbers: int
-    bits: int
-
-
-def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]:
-    """Store every large weight in fewer bits, and say which."""
-    found = []
+def store_weights(model: ir.Model, format_: Format = INT8) -> list[str]:
+    """Store every large weight of a graph in fewer bits, and say which these are."""
+    names = []
     for weight, axis, operator in list(_weights(model.graph)):
         assert weight.const_value is not None
         assert weight.name is not None
@@ -40,16 +33,35 @@ def store_weights(model: ir.Model, format_: Format = INT8) -> list[StoredWeight]
         inner = {"MatMul": 0, "Gemm": 1 - axis}.get(operator)
         if format_ is INT4 and inner is not None and values.shape[inner] % BLOCK == 0:
             _store_blocks(model.graph, weight, values, inner)
-            bits = 4
         else:
             _store_channels(model.graph, weight, values, axis, INT8 if format_ is INT4 else format_)
-            bits = 8
-        found.append(StoredWeight(weight.name, values.size, bits))
-    return found
+        names.append(weight.name)
+    return names
+
+
+def weights_only_changes(
+    bundle: Bundle,
+    format_: Format,
+    *,
+    without: Set[str] = frozenset(),
+    instead: Mapping[str, GraphChange] = MappingProxyType({}),
+) -> dict[str, GraphChange]:
+    """The changes that store the weights of every component in fewer bits.
+
+    ``instead`` has graphs that were changed already, and are to be changed further.
+    """
+    changes = dict(instead)
+    for name in bundle.components:
+        if name in without:
+            continue
+        model = instead[name].model if name in instead else load_graph(bundle, name)
+        if store_weights(model, format_):
+            changes[name] = GraphChange(model, f"{format_.name} weights")
+    return changes
 
 
 def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:
-    """Weights, each with the axis of its outputs and the operator that reads it."""
+    """The large weights of a graph, each with the axis of its outputs and the operator that reads it."""
     for value in list(graph.initializers.values()):
         tensor, uses = value.const_value, list(value.uses())
         if tensor is None or value.dtype not in _HALVES or tensor.size < FEWEST or len(tensor.shape) < 2:
@@ -61,7 +73,7 @@ def _weights(graph: ir.Graph) -> Iterator[tuple[ir.Value, int, str]]:
 
 
 def _output_axis(node: ir.Node, place: int, rank: int) -> int | None:
-    """Along which axis of its weight a node's outputs lie, if it is one whose weight can be stored."""
+    """The axis of its weight along which a node's outputs lie; ``None`` if its weight cannot be stored."""
     if node.domain:
         return None
     if node.op_type == "MatMul" and place == 1 and rank == 2:
@@ -84,7 +96,7 @@ def _store_channels(
 
 
 def _store_blocks(graph: ir.Graph, weight: ir.Value, values: NDArray[np.float16], inner: int) -> None:
-    """Scales for blocks along the inputs, as `DequantizeLinear` knows them from opset 21."""
+    """Store a weight with a scale for each block of inputs, which `DequantizeLinear` has from opset 21."""
     blocks = np.abs(np.moveaxis(values, inner, 0).astype(np.float32)).reshape(
         -1, BLOCK, values.shape[1 - inner]
     )

@@ -24,17 +24,17 @@ def magnitudes(values: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def as_numbers(bits: NDArray[Any]) -> NDArray[np.float32]:
-    """Halves from their bits."""
+    """The numbers that bits of halves stand for."""
     return np.asarray(bits, np.uint16).view(np.float16).astype(np.float32)
 
 
 def is_finite(bits: NDArray[np.uint16]) -> bool:
-    """Whether no magnitude is infinite or no number at all."""
+    """True if every magnitude is a finite number."""
     return not bits.size or int(bits.max()) < _INFINITE
 
 
 def count(bits: NDArray[np.uint16]) -> Counts:
-    """How many magnitudes fall into each bin."""
+    """Count how many magnitudes fall into each bin."""
     flat, counts = bits.reshape(-1), np.zeros(BINS, np.int64)
     # In chunks, because counting widens every number to eight bytes.
     for start in range(0, flat.size, _CHUNK):

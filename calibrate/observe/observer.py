@@ -1,41 +1,43 @@
-"""Watching every activation that a product reads, while the runtime restores photos."""
+"""Observing every activation that a MatMul reads, while the runtime restores photos."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dit4sr.calibrate.graph.bundle_rewriting import load_graph, write_variant
-from dit4sr.calibrate.graph.matmuls import find_products, open_attentions
+from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, rewrite_bundle
+from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.scratch import scratch_folder
+from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
 from dit4sr.calibrate.observe.photos import Case
 from dit4sr.calibrate.observe.statistics import Origin, Statistics, photo_digests, resumed
-from dit4sr.calibrate.observe.tap import STEP, Results, WatchedRuntime, can_stay_open, watched_outputs
+from dit4sr.calibrate.observe.tapped_upscaler import fits_in_memory, tapped_upscaler
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
+from dit4sr.runtime.backends.tap import Outputs
 from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler
 
-Show = Callable[[str], None]
 _TURNS = 4
 
 
 class Observer:
-    """Counts the runs of one photo, each of them a step, and hands their activations on."""
+    """Counts the runs of one photo, each of them a step, and hands their activations to the statistics."""
 
-    def __init__(self, statistics: Statistics, activations: Sequence[str], show: Show) -> None:
+    def __init__(self, statistics: Statistics, activations: Sequence[str], show: ShowStatus) -> None:
         self._statistics, self._activations, self._show = statistics, activations, show
         self._photo, self._step = "", 0
 
     def begin(self, photo: str) -> None:
-        """The next run is a photo's first."""
+        """Say that the next run is the first of this photo."""
         self._photo, self._step = photo, 0
 
-    def see(self, results: Results) -> None:
-        """One run of `step`: photos are one tile each, so runs are steps."""
-        self._statistics.see(self._step, {name: results[name] for name in self._activations})
+    def see(self, outputs: Outputs) -> None:
+        """Take in one run of `step`: photos are one tile each, so runs are steps."""
+        self._statistics.see(self._step, {name: outputs[name] for name in self._activations})
         self._step += 1
         self._show(f"observing {self._photo}: step {self._step} of {self._statistics.steps}")
 
@@ -49,7 +51,7 @@ def observe(
     seed: int = 0,
     attention: bool = False,
     threads: int = 0,
-    show: Show = lambda _: None,
+    show: ShowStatus = show_nothing,
 ) -> Statistics:
     """Restore the photos that the file has not seen yet, and keep what is learnt after each of them."""
     schedule = settings.schedule(bundle.card)
@@ -63,7 +65,7 @@ def observe(
     if not left:
         return statistics
 
-    with _watched(bundle, statistics, file, attention=attention, threads=threads, show=show) as (
+    with _observed(bundle, statistics, file, attention=attention, threads=threads, show=show) as (
         upscaler,
         observer,
     ):
@@ -83,43 +85,46 @@ def observing_cost(
     alone, observed = [], []
     with (
         Upscaler(bundle, backend=OnnxRuntime(threads=threads)) as plain,
-        _watched(bundle, statistics, beside, threads=threads) as (watched, observer),
+        _observed(bundle, statistics, beside, threads=threads) as (observed_upscaler, observer),
     ):
         # By turns, so that whatever else the machine does falls on both; the first turn loads.
         for _ in range(_TURNS):
             alone.append(plain.upscale(case.photo, settings=settings).seconds[STEP])
             observer.begin(case.name)
-            observed.append(watched.upscale(case.photo, settings=settings).seconds[STEP])
+            observed.append(observed_upscaler.upscale(case.photo, settings=settings).seconds[STEP])
     return min(observed) / min(alone)
 
 
 @contextmanager
-def _watched(
+def _observed(
     bundle: Bundle,
     statistics: Statistics,
     beside: Path,
     *,
     attention: bool = False,
     threads: int = 0,
-    show: Show = lambda _: None,
+    show: ShowStatus = show_nothing,
 ) -> Iterator[tuple[Upscaler, Observer]]:
-    """The bundle with a `step` that gives away what its products read, and who takes it."""
-    model = load_graph(bundle, STEP)
-    if attention:
-        open_attentions(model)
-    activations = list(dict.fromkeys(product.activation for product in find_products(model).values()))
+    """An Upscaler whose `step` gives away what its MatMuls read, and the observer that takes it."""
+    model = load_step(bundle, attention=attention)
+    activations = list(
+        dict.fromkeys(matmul.activation for matmul in find_matmuls(model, layer_names(bundle)).values())
+    )
+    given = set(model.graph.outputs)
+    model.graph.outputs.extend(value for value in activations if value not in given)
     observer = Observer(statistics, [str(value.name) for value in activations], show)
     with scratch_folder(beside) as scratch:
-        watched = write_variant(bundle, scratch, {STEP: watched_outputs(model, activations)})
-        backend = WatchedRuntime({STEP: observer.see}, threads)
-        with Upscaler(watched, backend=backend, keep_components=can_stay_open(bundle)) as upscaler:
+        opened = rewrite_bundle(bundle, scratch, {STEP: GraphChange(model, "fp16")})
+        with tapped_upscaler(
+            opened, {STEP: observer.see}, threads=threads, keep_components=fits_in_memory(bundle)
+        ) as upscaler:
             yield upscaler, observer
 
 
 def origin_of(
     bundle: Bundle, photos: tuple[str, ...], settings: Settings, seed: int, *, attention: bool
 ) -> Origin:
-    """What an observation of these photos would be made of."""
+    """The origin that an observation of these photos would have."""
     weights = " ".join(
         record.sha256 for name in sorted(bundle.components) for record in bundle.components[name].files
     )

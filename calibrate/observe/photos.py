@@ -1,4 +1,4 @@
-"""The photos that a calibration looks at, and those it is judged by."""
+"""The photos that a bundle is calibrated on, and those it is evaluated on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dit4sr.runtime.manifest import ModelCard
 
 SCALE = 4
 TRUTH = "-truth"
-"""``cat-truth.png`` is what ``cat.png`` ought to become."""
+"""How the name of a truth ends: ``cat-truth.png`` is what ``cat.png`` ought to become."""
 MOST_PIXELS = 1 << 26
 
 
@@ -28,14 +28,14 @@ class Case:
 
 
 def sample_cases(card: ModelCard) -> list[Case]:
-    """The photographs in the box."""
+    """The photographs in the box, as cases."""
     return [
         _case(sample.name, _read(sample.photo), _read(sample.truth), card) for sample in sample_photographs()
     ]
 
 
 def folder_cases(folder: Path, card: ModelCard) -> list[Case]:
-    """A folder's photos; a file whose name ends in ``-truth`` belongs to another."""
+    """A folder's photos as cases; a file whose name ends in ``-truth`` belongs to another."""
     if not folder.is_dir():
         raise BadInputError(f"no folder {folder}", expected="a folder of photos")
     sources = {item.source for item in plan_items([str(folder)], str(folder / "unused")) if item.source}
@@ -50,7 +50,7 @@ def folder_cases(folder: Path, card: ModelCard) -> list[Case]:
 
 
 def split(cases: Sequence[Case]) -> tuple[list[Case], list[Case]]:
-    """Three in four to calibrate on, the others to be judged by; a single photo has to do both."""
+    """Split cases into three in four to calibrate on and the rest to evaluate on; a single one does both."""
     if len(cases) == 1:
         return list(cases), list(cases)
     held_out = [case for place, case in enumerate(cases, 1) if place % 4 == 0] or [cases[-1]]

@@ -24,35 +24,33 @@ from dit4sr.calibrate.observe.histogram import (
     count,
     is_finite,
     magnitudes,
-    percentile,
 )
 from dit4sr.runtime.errors import AccuracyError, BadInputError, IntegrityError
 from dit4sr.runtime.files import write_whole
 
 VERSION = 1
-PERCENTILES = (0.99, 0.999, 0.9999, 0.99999)
 _FIELDS = ("amax", "counts", "channels")
 
 
 @dataclass
 class TensorStatistics:
-    """One activation: its largest magnitude and its histogram at every step, and every channel's largest."""
+    """What was seen of one activation: largest magnitude and histogram by step, and channels' largest."""
 
     amax: NDArray[np.float32]
     counts: Counts
-    """``[steps, BINS]``."""
+    """Histograms ``[steps, BINS]``."""
     channels: NDArray[np.float32]
-    """``[channels]``, over all steps."""
+    """Largest magnitudes ``[channels]``, over all steps."""
 
     @classmethod
     def empty(cls, steps: int, channels: int) -> TensorStatistics:
-        """Nothing seen yet."""
+        """Statistics of an activation of which nothing has been seen."""
         return cls(
             np.zeros(steps, np.float32), np.zeros((steps, BINS), np.int64), np.zeros(channels, np.float32)
         )
 
     def see(self, step: int, bits: NDArray[np.uint16]) -> None:
-        """Take in what a step made; the last axis is the channels'."""
+        """Take in what a step made of the activation, as bits; the last axis is the channels'."""
         by_channel = as_numbers(bits.reshape(-1, bits.shape[-1]).max(axis=0))
         self.amax[step] = max(self.amax[step], by_channel.max())
         self.counts[step] += count(bits)
@@ -62,15 +60,10 @@ class TensorStatistics:
         """The largest magnitude and the histogram of some steps together."""
         return float(self.amax[steps].max()), self.counts[steps].sum(axis=0)
 
-    def percentiles(self, steps: slice = slice(None)) -> dict[float, float]:
-        """Magnitudes that given shares of the numbers do not exceed."""
-        _, counts = self.over(steps)
-        return {share: percentile(counts, share) for share in PERCENTILES}
-
 
 @dataclass(frozen=True)
 class Origin:
-    """What statistics were made of; they serve nothing else."""
+    """What statistics were made of; they are good for nothing else."""
 
     weights: str
     """Digest of the graph and weights that were observed."""
@@ -79,19 +72,19 @@ class Origin:
     settings: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for the file."""
+        """The origin as plain values, for the file."""
         return {"weights": self.weights, "photos": list(self.photos), "settings": dict(self.settings)}
 
 
 @dataclass
 class Statistics:
-    """All activations of a step, as far as the photos have been seen."""
+    """What was seen of all activations of a step, in the photos so far."""
 
     origin: Origin
     steps: int
     tensors: dict[str, TensorStatistics] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
-    """Digests of the photos that are in."""
+    """Digests of the photos that have been seen."""
 
     def see(self, step: int, activations: Mapping[str, NDArray[Any]]) -> None:
         """Take in the activations of a step; halves that are no numbers stop the calibration."""
@@ -108,7 +101,7 @@ class Statistics:
             self.tensors[name].see(step, bits)
 
     def save(self, file: Path) -> None:
-        """Write everything, whole or not at all."""
+        """Write the statistics to a file, whole or not at all."""
         arrays = {
             f"{name}:{key}": getattr(self.tensors[name], key) for name in self.tensors for key in _FIELDS
         }
@@ -142,7 +135,7 @@ class Statistics:
 
 
 def resumed(file: Path, origin: Origin, steps: int) -> Statistics:
-    """What the file holds, or a beginning where there is none."""
+    """The statistics that a file holds, or empty ones where there is no file."""
     return Statistics.load(file, origin) if file.exists() else Statistics(origin, steps)
 
 
@@ -166,7 +159,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _fits(arrays: Mapping[str, NDArray[Any]], steps: int) -> bool:
-    """Whether every tensor has its three arrays, of the shapes that the steps ask for."""
+    """True if every tensor has its three arrays, of the shapes that the steps ask for."""
     names = {name.rpartition(":")[0] for name in arrays}
     if arrays.keys() != {f"{name}:{key}" for name in names for key in _FIELDS}:
         return False
@@ -186,5 +179,5 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def photo_digests(photos: Sequence[NDArray[Any]]) -> tuple[str, ...]:
-    """What identifies photos: their pixels and shapes."""
+    """Digests that identify photos by their pixels and shapes."""
     return tuple(hashlib.sha256(str(photo.shape).encode() + photo.tobytes()).hexdigest() for photo in photos)

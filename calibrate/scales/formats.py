@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 SMALLEST_SCALE = 2.0**-20
-"""Below this a half has hardly a digit left, and TensorRT refuses a scale of zero."""
+"""The smallest scale: below, a half has hardly a digit left, and TensorRT refuses a scale of zero."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a tensor is stored in; a number is its stored value times a scale."""
+    """A grid that tensors are stored in; a number is its stored value times a scale."""
 
     name: str
     dtype: ir.DataType
@@ -27,18 +27,18 @@ class Format:
     largest: float
 
     def quantise(self, values: NDArray[Any], scale: NDArray[Any] | float) -> NDArray[Any]:
-        """Stored values: to nearest, ties to even, saturating. Division is in FP32, as in ONNX Runtime."""
+        """Round to stored values, ties to even, saturating. Division is in FP32, as in ONNX Runtime."""
         scaled = np.asarray(values, np.float32) / np.asarray(scale, np.float32)
         clipped = np.clip(scaled, -self.largest, self.largest)
         # Casts to E4M3 round by themselves; those to whole numbers cut off.
         return (clipped if self is FP8 else np.rint(clipped)).astype(self.storage)
 
     def dequantise(self, stored: NDArray[Any], scale: NDArray[Any] | float) -> Floats:
-        """What a stored value stands for."""
+        """The numbers that stored values stand for."""
         return stored.astype(np.float32) * np.asarray(scale, np.float32)
 
     def rounded(self, values: NDArray[Any], scale: NDArray[Any] | float) -> Floats:
-        """There and back."""
+        """The numbers as they come back from being stored."""
         return self.dequantise(self.quantise(values, scale), scale)
 
     def scale_for(self, reach: NDArray[Any] | float) -> Floats:

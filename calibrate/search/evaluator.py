@@ -1,4 +1,4 @@
-"""What a change does to the pictures: restored again, and held beside those of the original bundle."""
+"""What a change does to the pictures: restored again, and compared with those of the original bundle."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.calibrate.metrics import psnr, relative_errors
+from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.observe.photos import Case
-from dit4sr.calibrate.observe.tap import STEP, Results, WatchedRuntime, can_stay_open
+from dit4sr.calibrate.observe.tapped_upscaler import fits_in_memory, tapped_upscaler
+from dit4sr.runtime.backends.tap import Recording
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.metrics import psnr_rgb, relative_errors
 from dit4sr.runtime.settings import Settings
-from dit4sr.runtime.upscaler import Upscaler
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a change did, over all photos it was judged by."""
+    """What a change did, over all photos that it was evaluated on."""
 
     psnr: float
-    """Between the pictures before and after; of the photo that fares worst."""
+    """PSNR (RGB) between the pictures before and after, in decibels; of the photo that fares worst."""
     drop: float | None
-    """What the mean PSNR against the truth lost; ``None`` where no photo has a truth."""
+    """Decibels that the mean PSNR (RGB) against the truth lost; ``None`` where no photo has a truth."""
     velocity: tuple[float, ...]
     """Relative error of the velocity at every step; of the photo that fares worst."""
 
@@ -41,12 +42,13 @@ class Verdict:
         """The step whose velocity is furthest off, counted from 1."""
         return int(np.argmax(self.velocity)) + 1
 
-    def passes(self, most_drop: float, least_psnr: float) -> bool:
-        """Whether the pictures are near enough."""
-        return self.psnr >= least_psnr and (self.drop is None or self.drop <= most_drop)
+    @property
+    def drop_text(self) -> str:
+        """The drop against the truth, in words for a message."""
+        return "an unknown drop" if self.drop is None else f"a drop of {self.drop:.2f} dB"
 
 
-class Judge:
+class Evaluator:
     """Holds the original bundle's pictures, and restores the same photos with others."""
 
     def __init__(
@@ -56,37 +58,33 @@ class Judge:
         self.originals = self.restore(bundle)
 
     def restore(self, bundle: Bundle) -> list[Outcome]:
-        """Every photo's picture, with the velocities that led there."""
-        velocities: list[NDArray[np.float32]] = []
-
-        def see(results: Results) -> None:
-            velocities.append(results["velocity"].copy())
-
-        outcomes = []
-        keep = can_stay_open(bundle)
-        backend = WatchedRuntime({STEP: see}, self._threads, frugal=not keep)
-        with Upscaler(bundle, backend=backend, keep_components=keep) as upscaler:
+        """Restore every photo with a bundle, and keep the velocities on the way."""
+        outcomes, keep = [], fits_in_memory(bundle)
+        velocities = Recording("velocity")
+        with tapped_upscaler(
+            bundle, {STEP: velocities}, threads=self._threads, keep_components=keep, frugal=not keep
+        ) as upscaler:
             for case in self._cases:
-                velocities.clear()
+                velocities.runs.clear()
                 restored = upscaler.upscale(case.photo, seed=self._seed, settings=self._settings)
-                outcomes.append(Outcome(restored.picture, tuple(velocities)))
+                outcomes.append(Outcome(restored.picture, tuple(velocities.runs)))
         return outcomes
 
-    def judge(self, bundle: Bundle) -> Verdict:
-        """Compare a changed bundle's pictures with the original's."""
+    def evaluate(self, bundle: Bundle) -> Verdict:
+        """Restore the photos with a changed bundle, and compare them with the original's."""
         return self.compare(self.restore(bundle))
 
     def compare(self, outcomes: Sequence[Outcome]) -> Verdict:
-        """Compare pictures with the original's."""
+        """Compare the pictures that a changed bundle made with the original's."""
         pairs = list(zip(outcomes, self.originals, strict=True))
         errors = [relative_errors(after.velocities, before.velocities) for after, before in pairs]
         drops = [
-            psnr(before.picture, case.truth) - psnr(after.picture, case.truth)
+            psnr_rgb(before.picture, case.truth) - psnr_rgb(after.picture, case.truth)
             for case, (after, before) in zip(self._cases, pairs, strict=True)
             if case.truth is not None
         ]
         return Verdict(
-            psnr=min(psnr(after.picture, before.picture) for after, before in pairs),
+            psnr=min(psnr_rgb(after.picture, before.picture) for after, before in pairs),
             drop=float(np.mean(drops)) if drops else None,
             velocity=tuple(float(error) for error in np.max(errors, axis=0)),
         )

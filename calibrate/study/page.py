@@ -8,23 +8,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dit4sr.calibrate.metrics import psnr
 from dit4sr.calibrate.search.evaluator import Verdict
-from dit4sr.calibrate.study.comparison import EARLY, TWO_SETS, Study
+from dit4sr.calibrate.study.recipes import EARLY, TWO_SETS
+from dit4sr.calibrate.study.study import Study
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture, resized
+from dit4sr.runtime.metrics import psnr_rgb
 
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 
 
 def as_markdown(study: Study) -> str:
-    """The table, and what it was made on."""
+    """The table of a study, and what it was made on."""
     photos = ", ".join(case.name for case in study.cases)
     lines = [
-        f"{study.bundle}, {study.steps} steps, judged on {photos} (one tile each), ONNX Runtime on a CPU.",
+        f"{study.bundle}, {study.steps} steps, evaluated on {photos} (one tile each), ONNX Runtime on a CPU.",
         _truths(study),
         "",
-        "| scales | PSNR to FP16 | drop against truth | velocity: worst step | mean | bytes |",
+        "| scales | PSNR (RGB) to FP16 | drop against truth | velocity: worst step | mean | bytes |",
         "|---|---|---|---|---|---|",
     ]
     for row in study.rows:
@@ -37,9 +38,9 @@ def as_markdown(study: Study) -> str:
     if study.sensitive:
         lines += [
             "",
-            "Products that FP8 alone hurts most:",
+            "MatMuls that FP8 alone hurts most:",
             "",
-            "| product | PSNR to FP16 | velocity: worst step |",
+            "| layer | PSNR (RGB) to FP16 | velocity: worst step |",
         ]
         lines += ["|---|---|---|"]
         lines += [f"| `{name}` | {v.psnr:.2f} dB | {_worst(v)} |" for name, v in study.sensitive.items()]
@@ -50,7 +51,7 @@ def as_markdown(study: Study) -> str:
 
 
 def _timesteps(study: Study) -> list[str]:
-    """What scales of early steps do to late ones, and whether two sets win."""
+    """Sentences on what scales of early steps do to late ones, and what two sets gain."""
     verdicts = {row.name: row.verdict for row in study.rows}
     lines = []
     for format_ in ("FP8", "INT8"):
@@ -61,7 +62,7 @@ def _timesteps(study: Study) -> list[str]:
             lines.append(
                 f"{format_}: with scales of the early steps alone the last velocity is off by "
                 f"{early.velocity[-1]:.2%} instead of {one.velocity[-1]:.2%}; two sets of scales change the "
-                f"PSNR to FP16 by {two.psnr - one.psnr:+.2f} dB."
+                f"PSNR (RGB) to FP16 by {two.psnr - one.psnr:+.2f} dB."
             )
     return lines
 
@@ -72,11 +73,11 @@ def _worst(verdict: Verdict) -> str:
 
 def _truths(study: Study) -> str:
     known = [
-        f"{case.name} {psnr(picture, case.truth):.2f} dB"
+        f"{case.name} {psnr_rgb(picture, case.truth):.2f} dB"
         for case, picture in zip(study.cases, study.originals, strict=True)
         if case.truth is not None
     ]
-    return f"FP16 against the truth: {', '.join(known)}." if known else "No photo has a truth."
+    return f"FP16 against the truth, PSNR (RGB): {', '.join(known)}." if known else "No photo has a truth."
 
 
 def side_by_side(study: Study, names: Sequence[str]) -> Picture:
@@ -91,7 +92,7 @@ def side_by_side(study: Study, names: Sequence[str]) -> Picture:
 
 
 def put_between_marks(page: Path, text: str) -> None:
-    """Replace what stands between the marks of a page."""
+    """Replace what stands between the marks of a page by a text."""
     content = page.read_text(encoding="utf-8")
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -101,5 +102,5 @@ def put_between_marks(page: Path, text: str) -> None:
 
 
 def save_picture(picture: Picture, file: Path) -> None:
-    """Write a PNG."""
+    """Write a picture to a PNG file."""
     Image.fromarray(picture).save(file, optimize=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
+
+from dit4sr.export.architectures.layer_names import STEP_PREFIX
+from dit4sr.export.weights.folds import Recipe
 
 
 class Step(nn.Module):
@@ -31,3 +36,8 @@ class Step(nn.Module):
         velocity = (guidance.view(-1, 1, 1, 1, 1) * answers).sum(0)
         a, b, c = coefficients.unbind(0)
         return a * latent + b * velocity + c * previous_velocity, velocity
+
+
+def step_recipes(network: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """A network's recipes by the names that its weights have within a step."""
+    return {f"{STEP_PREFIX}{name}": recipe for name, recipe in network.items()}

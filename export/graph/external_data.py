@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from dit4sr.export.architecture import ComponentSource
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.folds import Fold, Recipe, evaluate, sources, stack_rows
 from dit4sr.runtime.errors import BadInputError
 
@@ -28,33 +28,28 @@ SOURCES = "dit4sr.sources"
 """Model metadata: which checkpoint tensors each initialiser was made of, as JSON."""
 
 
-def bind_weights(model: ir.Model, part: ComponentSource, folder: Path) -> None:
+def bind_weights(model: ir.Model, source: ComponentSource, folder: Path) -> None:
     """Write every weight of a graph beside it, and point the graph there."""
-    data = folder / f"{part.name}.onnx.data"
+    data = folder / f"{source.name}.onnx.data"
     unbound = {name: value for name, value in model.graph.initializers.items() if value.const_value is None}
     origins = {}
     with data.open("wb") as file:
         for name, value in unbound.items():
-            recipe = part.recipes[recipe_name(name)]
+            recipe = source.recipes[name]
             origins[name] = list(sources(recipe))
-            value.const_value = _write(file, value, part, recipe, data)
+            value.const_value = _write(file, value, source, recipe, data)
     model.metadata_props[SOURCES] = json.dumps(origins, sort_keys=True)
 
 
-def recipe_name(initialiser: str) -> str:
-    """Initialisers carry the simplified model's names; `Step` wraps the model as ``network``."""
-    return initialiser.removeprefix("network.")
-
-
 def _write(
-    file: BinaryIO, value: ir.Value, part: ComponentSource, recipe: Recipe, data: Path
+    file: BinaryIO, value: ir.Value, source: ComponentSource, recipe: Recipe, data: Path
 ) -> ir.ExternalTensor:
     assert value.name is not None
     assert value.dtype is not None
     assert value.shape is not None
     file.write(bytes(-file.tell() % ALIGNMENT))
     start = file.tell()
-    for piece in _pieces(recipe, part, transposed=bool(value.meta.get("transposed"))):
+    for piece in _pieces(recipe, source, transposed=bool(value.meta.get("transposed"))):
         file.write(_rounded(piece, TORCH_TYPES[value.dtype], value.name))
     length = file.tell() - start
     expected = math.prod(value.shape.numpy()) * value.dtype.itemsize
@@ -65,21 +60,21 @@ def _write(
     )
 
 
-def _pieces(recipe: Recipe, part: ComponentSource, *, transposed: bool) -> Iterator[Tensor]:
+def _pieces(recipe: Recipe, source: ComponentSource, *, transposed: bool) -> Iterator[Tensor]:
     """A weight in the order of its bytes; rows that were only stacked are never held together."""
     if isinstance(recipe, Fold) and recipe.rule is stack_rows and not transposed:
         for row in recipe.parts:
-            yield _made(row, part)
+            yield _made(row, source)
     else:
-        weight = _made(recipe, part)
+        weight = _made(recipe, source)
         yield weight.T if transposed else weight
 
 
-def _made(recipe: Recipe, part: ComponentSource) -> Tensor:
+def _made(recipe: Recipe, source: ComponentSource) -> Tensor:
     """A weight; one folded of halves is rounded to the graph's type alone, not to the checkpoint's before."""
     if isinstance(recipe, str):
-        return part.source.read(recipe)
-    return evaluate(recipe, lambda key: part.source.read(key).float())
+        return source.weights.read(recipe)
+    return evaluate(recipe, lambda key: source.weights.read(key).float())
 
 
 def _rounded(weight: Tensor, dtype: torch.dtype, name: str) -> bytes:

@@ -9,21 +9,22 @@ from collections.abc import Iterator
 import onnx_ir as ir
 import torch
 
-from dit4sr.export.architecture import ComponentSource, Sizes, axis_size
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.quiet import quiet_libraries
 from dit4sr.kernels.depthwise_inject import onnx_function as depthwise_inject
 from dit4sr.kernels.joint_attention import onnx_function as joint_attention
+from dit4sr.runtime.axes import Sizes, axis_length
 
 OPSET = {"fp32": 21, "fp16": 21, "bf16": 23}
 """Convolutions take BF16 from opset 22 on; everything else is content with 21."""
 
 
-def trace(part: ComponentSource, sizes: Sizes, *, static: bool, opset: int) -> ir.Model:
-    """Trace a part; axes are symbolic unless ``static``, and initialisers are names without data."""
+def trace(source: ComponentSource, sizes: Sizes, *, static: bool, opset: int) -> ir.Model:
+    """Trace a source; axes are symbolic unless ``static``, and initialisers are names without data."""
     with torch.device("meta"):
         example = tuple(
-            torch.empty([axis_size(axis, sizes) for axis in spec.shape], dtype=getattr(torch, spec.dtype))
-            for spec in part.inputs
+            torch.empty([axis_length(axis, sizes) for axis in spec.shape], dtype=getattr(torch, spec.dtype))
+            for spec in source.inputs
         )
     dynamic = [
         {
@@ -31,13 +32,13 @@ def trace(part: ComponentSource, sizes: Sizes, *, static: bool, opset: int) -> i
             for i, axis in enumerate(spec.shape)
             if isinstance(axis, str) and not static
         }
-        for spec in part.inputs
+        for spec in source.inputs
     ]
     with quiet_libraries():
         program = torch.export.export(
-            part.module,
+            source.module,
             example,
-            dynamic_shapes=dict(inspect.signature(part.module.forward).bind(*dynamic).arguments),
+            dynamic_shapes=dict(inspect.signature(source.module.forward).bind(*dynamic).arguments),
             strict=False,
             # Rows are branches times images. As a guard that would be a constraint on three axes, which the
             # exporter cannot state; as a deferred assertion it stays out of the way.
@@ -55,8 +56,8 @@ def trace(part: ComponentSource, sizes: Sizes, *, static: bool, opset: int) -> i
         )
     assert exported is not None
     model = exported.model
-    _name_inputs_and_outputs(model, part)
-    _name_axes(model, part, static=static)
+    _name_inputs_and_outputs(model, source)
+    _name_axes(model, source, static=static)
     _forget_data(model)
     return model
 
@@ -70,22 +71,22 @@ def attach_operators(model: ir.Model) -> None:
         joint_attention.attach(model)
 
 
-def _name_inputs_and_outputs(model: ir.Model, part: ComponentSource) -> None:
-    for value, name in zip(model.graph.outputs, part.outputs, strict=True):
+def _name_inputs_and_outputs(model: ir.Model, source: ComponentSource) -> None:
+    for value, name in zip(model.graph.outputs, source.outputs, strict=True):
         value.name = name
-    for value, spec in zip(model.graph.inputs, part.inputs, strict=True):
+    for value, spec in zip(model.graph.inputs, source.inputs, strict=True):
         value.name = spec.name
 
 
-def _name_axes(model: ir.Model, part: ComponentSource, *, static: bool) -> None:
+def _name_axes(model: ir.Model, source: ComponentSource, *, static: bool) -> None:
     """Replace the tracer's symbols by ours, everywhere; two of its symbols may be one axis of ours."""
     names: dict[str, str] = {}
-    for value, spec in zip(model.graph.inputs, part.inputs, strict=True):
+    for value, spec in zip(model.graph.inputs, source.inputs, strict=True):
         for axis, traced in zip(spec.shape, value.shape or (), strict=True):
             if isinstance(traced, ir.SymbolicDim) and isinstance(axis, str):
                 names.setdefault(str(traced.value), axis)
             elif isinstance(axis, str) and not static:
-                raise AssertionError(f"{part.name}: axis {axis} of {spec.name} was traced as fixed")
+                raise AssertionError(f"{source.name}: axis {axis} of {spec.name} was traced as fixed")
 
     def renamed(dim: int | ir.SymbolicDim) -> int | ir.SymbolicDim:
         if isinstance(dim, int) or dim.value is None:

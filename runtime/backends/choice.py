@@ -5,34 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dit4sr.runtime.backends.compatibility import AUTO, Compatibility
+from dit4sr.runtime.backends.inductor import compatibility as inductor
+from dit4sr.runtime.backends.inductor.backend import Inductor
+from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
+from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
-
-AUTO = "auto"
-
-
-@dataclass(frozen=True)
-class Compatibility:
-    """Whether a bundle's engines for one backend run here, known before anything is loaded."""
-
-    backend: str
-    built_for: str
-    running_on: str
-    obstacle: str = ""
-    remedy: str = ""
-    is_missing: bool = False
-    """The obstacle is a library or device that could be added."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether nothing stands in the way."""
-        return not self.obstacle
-
-    def error(self) -> Exception:
-        """What to raise when a user insists on this backend."""
-        kind = MissingDependencyError if self.is_missing else IncompatibleError
-        return kind(f"backend {self.backend}: {self.obstacle}", fix=self.remedy)
+from dit4sr.runtime.errors import BadInputError
 
 
 @dataclass(frozen=True)
@@ -58,21 +40,15 @@ class Candidate:
 
 def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = False) -> list[Candidate]:
     """Every backend, best first."""
-    # These imports wait, because it is this module that the backends describe themselves with.
-    from dit4sr.runtime.backends.inductor import backend as inductor  # noqa: PLC0415
-    from dit4sr.runtime.backends.inductor import packages  # noqa: PLC0415
-    from dit4sr.runtime.backends.onnxruntime import backend as onnxruntime  # noqa: PLC0415
-    from dit4sr.runtime.backends.tensorrt import backend as tensorrt  # noqa: PLC0415
-    from dit4sr.runtime.backends.tensorrt import compatibility as plans  # noqa: PLC0415
-
     return [
-        Candidate(plans.compatibility(bundle, device), tensorrt.TensorRt),
+        Candidate(tensorrt.compatibility(bundle, device), TensorRt),
         Candidate(
-            packages.compatibility(bundle, device), lambda: inductor.Inductor.of(bundle, device, threads)
+            inductor.compatibility(bundle, device),
+            lambda: Inductor(inductor.chosen_target(bundle, device), threads),
         ),
         Candidate(
             onnxruntime.compatibility(device),
-            lambda: onnxruntime.OnnxRuntime(device, threads, frugal=frugal),
+            lambda: OnnxRuntime(device, threads, frugal=frugal),
         ),
     ]
 

@@ -51,12 +51,12 @@ class Engine(Protocol):
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What it reads."""
+        """The tensors it reads."""
         ...
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What it makes."""
+        """The tensors it makes."""
         ...
 
     def context(self) -> Context:

@@ -15,7 +15,7 @@ PIPE = "-"
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of a job."""
+    """One picture of a job: where it comes from, where it goes, and in what format."""
 
     name: str
     """Its path below the input, with slashes everywhere: the same on every machine and in every run."""
@@ -30,7 +30,7 @@ class Item:
 def plan_items(
     inputs: Sequence[str], output: str, *, recursive: bool = False, suffix: str = "", ending: str = "auto"
 ) -> list[Item]:
-    """Every picture once, in the order given; folders are searched, patterns expanded."""
+    """List every picture of a job once, in the order given; folders are searched, patterns expanded."""
     sources = _distinct(found for text in inputs for found in _find(text, recursive=recursive))
     if not sources:
         raise BadInputError(f"no pictures in {', '.join(inputs)}", expected=", ".join(sorted(SUFFIXES)))
@@ -91,7 +91,7 @@ def _into_folder(name: str, source: Path | None, folder: Path, suffix: str, endi
 
 
 def _refuse_collisions(items: Sequence[Item]) -> None:
-    """No output takes the place of another, nor of an input, whatever else is allowed to be overwritten."""
+    """Refuse outputs that would replace one another or an input, whatever else may be overwritten."""
     inputs = {item.source.resolve() for item in items if item.source}
     taken: dict[Path, str] = {}
     for item in items:

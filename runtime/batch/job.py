@@ -25,7 +25,7 @@ FAULTS_OF_A_PICTURE = (BadInputError, AccuracyError, OutOfMemoryError)
 
 
 class Existing(Enum):
-    """What to do about outputs that are there already."""
+    """What a job does about outputs that are there already."""
 
     REFUSE = "refuse"
     SKIP = "skip"
@@ -35,7 +35,7 @@ class Existing(Enum):
 
 @dataclass(frozen=True)
 class JobConfig:
-    """How a job goes about its pictures."""
+    """What a job does with its pictures, and what it does about those that fail or exist."""
 
     settings: Settings = field(default_factory=Settings)
     captions: Captions = field(default_factory=Captions)
@@ -48,13 +48,13 @@ class JobConfig:
     keep_metadata: bool = True
 
     def seed_of(self, item: Item) -> int:
-        """The picture's own seed, unless all are to share one."""
+        """Return the picture's own seed, unless all are to share one."""
         return self.seed if self.same_seed else picture_seed(self.seed, item.name)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one picture."""
+    """What became of one picture of a job."""
 
     item: Item
     status: str
@@ -62,14 +62,14 @@ class Record:
     details: dict[str, Any]
 
     def to_json(self) -> str:
-        """One line for machines."""
+        """Return the record as one line of JSON."""
         places = {"input": str(self.item.source or "-"), "output": str(self.item.target or "-")}
         return json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Restores the pictures of a list."""
+    """Restores the pictures of a list, one after the other."""
 
     upscaler: Upscaler
     items: Sequence[Item]
@@ -78,7 +78,7 @@ class Job:
     progress: Callable[[Item, Progress], None] = lambda *_: None
 
     def run(self) -> Iterator[Record]:
-        """A record for each picture, as it is finished."""
+        """Yield a record for each picture, as it is finished."""
         self._refuse_existing()
         for item in self.items:
             try:
@@ -89,7 +89,7 @@ class Job:
                 yield _failed(item, error)
 
     def _refuse_existing(self) -> None:
-        """Before anything is computed, rather than after an hour."""
+        """Refuse outputs that exist before anything is computed, rather than after an hour."""
         if self.config.existing is not Existing.REFUSE or self.config.continue_on_error:
             return
         for item in self.items:
@@ -169,7 +169,7 @@ class Job:
         write_whole(item.target, output, replace=replaces)
 
     def _recipe(self, item: Item, content: bytes) -> str:
-        """Everything that decides the output's bytes; a captioner's words are its command's affair."""
+        """Digest of everything that decides the output's bytes; of a captioner only its command counts."""
         config = self.config
         words = config.captions.written(item.source)
         captioner = config.captions.captioner

@@ -15,7 +15,7 @@ NAME = ".dit4sr-ledger.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture: what it was made from and how, and what came out."""
+    """What a finished picture was made from and how, and what came out."""
 
     name: str
     recipe: str
@@ -24,7 +24,7 @@ class Entry:
 
 
 class Ledger:
-    """A line for each picture, written before the picture appears.
+    """The finished pictures of a folder, one line each, written before the picture appears.
 
     In that order a picture that exists without a line is not ours, and a line without its picture is work
     to be done again; there is no moment at which a kill leaves doubt.
@@ -35,7 +35,7 @@ class Ledger:
         self._entries = _read(self._file)
 
     def write(self, entry: Entry) -> None:
-        """Append, through to the disk."""
+        """Append an entry, through to the disk."""
         self._entries[entry.name] = entry
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class Ledger:
             raise BadInputError(f"{self._file} cannot be written ({error.strerror})") from None
 
     def has_finished(self, name: str, recipe: str, target: Path) -> bool:
-        """Whether ``target`` is what this very recipe made."""
+        """True if ``target`` is what this very recipe made."""
         entry = self._entries.get(name)
         return (
             entry is not None

@@ -17,7 +17,7 @@ def require(*modules: str, extra: str) -> None:
 
 def require_onnxruntime() -> None:
     """Refuse to begin without ONNX Runtime, which either of two extras brings."""
-    from dit4sr.runtime.backends.onnxruntime.backend import compatibility  # noqa: PLC0415 - brings NumPy
+    from dit4sr.runtime.backends.onnxruntime.compatibility import compatibility  # noqa: PLC0415
 
     fit = compatibility()
     if not fit.fits:

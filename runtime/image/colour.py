@@ -15,19 +15,19 @@ Picture = NDArray[np.uint8]
 
 
 class ColourFix(Enum):
-    """The fixes by the name a user types."""
+    """The colour fixes by the name a user types."""
 
     ADAIN = "adain"
     WAVELET = "wavelet"
     NONE = "none"
 
     def apply(self, content: Picture, style: Picture) -> Picture:
-        """``content`` in the colours of ``style``; both ``[height, width, 3]``."""
+        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``."""
         return _FIXES[self](content, style)
 
 
 def match_statistics(content: Picture, style: Picture) -> Picture:
-    """Mean and spread of each channel become those of ``style`` (adaptive instance normalisation).
+    """Give each channel the mean and spread of that of ``style`` (adaptive instance normalisation).
 
     Bytes have 256 values, so statistics are taken from histograms and the result is looked up: exact, and
     without a copy of the picture in floating point.
@@ -60,7 +60,7 @@ _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)
 
 
 def exchange_low_frequencies(content: Picture, style: Picture) -> Picture:
-    """Detail of ``content`` over the low frequencies of ``style``, band by band to bound the memory."""
+    """Put detail of ``content`` over low frequencies of ``style``, band by band to bound the memory."""
     result = np.empty_like(content)
     height = content.shape[0]
     for top in range(0, height, _BAND):
@@ -75,7 +75,7 @@ def exchange_low_frequencies(content: Picture, style: Picture) -> Picture:
 
 
 def low_pass(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Five binomial blurs, each twice as wide as the one before, borders repeated."""
+    """Blur a picture five times, each blur twice as wide as the one before, borders repeated."""
     for level in range(_LEVELS_OF_DETAIL):
         for axis in (0, 1):
             picture = _blur(picture, axis, 2**level)

@@ -14,7 +14,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes a picture passes through."""
+    """The sizes that a picture passes through on its way to the user."""
 
     source: Size
     lifted: Size
@@ -26,8 +26,8 @@ class Geometry:
     final: Size
 
     @classmethod
-    def plan(cls, source: Size, *, scale: float, tile: int, factor: int, most_pixels: int) -> Geometry:
-        """Sizes for a photo, ``tile`` being the training picture's side and ``factor`` the VAE's.
+    def of(cls, source: Size, *, scale: float, tile: int, factor: int, most_pixels: int) -> Geometry:
+        """Find the sizes for a photo, ``tile`` being the training picture's side and ``factor`` the VAE's.
 
         The released pipeline lifts small photos by rounding down, which sends shortest sides of 49, 98, 103
         and 107 to 127 instead of 128, from there to latents of odd size, and so into a crash. Here the
@@ -51,11 +51,11 @@ class Geometry:
         return cls(source, lifted, enlarged, work, final)
 
     def enlarge(self, picture: Picture) -> Picture:
-        """A photo at the size the network works at, in the released pipeline's three resizes."""
+        """Bring a photo to the size the network works at, in the released pipeline's three resizes."""
         for size in (self.lifted, self.enlarged, self.work):
             picture = resized(picture, size)
         return picture
 
     def finish(self, picture: Picture) -> Picture:
-        """The picture at the size the user asked for."""
+        """Bring a restored picture to the size the user asked for."""
         return resized(picture, self.final)

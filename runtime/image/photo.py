@@ -43,12 +43,12 @@ class Photo:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height of the picture."""
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file that ought to be a picture."""
+    """Read the bytes of a file that ought to be a picture."""
     if path.is_dir():
         raise BadInputError(f"{path} is a folder", expected="a picture")
     if path.exists() and not path.is_file():
@@ -84,7 +84,7 @@ def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> 
 
 
 def write_photo(photo: Photo, format_name: str, *, quality: int = 95) -> tuple[bytes, list[str]]:
-    """The file's bytes in a Pillow format, and what could not be kept."""
+    """Return the bytes of a picture file in a Pillow format, and what could not be kept."""
     lost: list[str] = []
     image = Image.fromarray(photo.rgb)
     alpha = None if photo.alpha is None else Image.fromarray(photo.alpha)
@@ -119,7 +119,7 @@ def write_photo(photo: Photo, format_name: str, *, quality: int = 95) -> tuple[b
 
 
 def resized(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Bicubic, as the released pipeline resizes everywhere."""
+    """Resize a picture bicubically, as the released pipeline does everywhere."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
@@ -142,7 +142,7 @@ def _decode(content: bytes, name: str, most_pixels: int) -> Photo:
 
 
 def _metadata(image: Image.Image, remarks: list[str]) -> tuple[bytes, Image.Image]:
-    """EXIF without its orientation, and the picture turned as that says."""
+    """Return the EXIF without its orientation, and the picture turned as that says."""
     try:
         upright = ImageOps.exif_transpose(image)
         exif = upright.getexif()

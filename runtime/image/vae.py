@@ -18,14 +18,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PictureCoder:
-    """The VAE's two halves, given their engines."""
+    """Takes pictures to latents and back through the VAE's two halves, given their engines."""
 
     backend: Backend
     card: ModelCard
     tick: Callable[[], None]
 
     def encode(self, encoder: Context, picture: Picture, tiling: Tiling) -> Floats:
-        """Moments ``[2 · channels, h, w]`` of a picture ``[height, width, 3]``: means, then log-variances."""
+        """Encode ``[height, width, 3]`` to moments ``[2 · channels, h, w]``: means, then log-variances."""
         blend = Blend(tiling, 2 * self.card.latent_channels)
         planes = picture.transpose(2, 0, 1)
         for tile in tiling.tiles:
@@ -38,7 +38,7 @@ class PictureCoder:
         return blend.picture
 
     def decode(self, decoder: Context, latent: Floats, tiling: Tiling) -> Picture:
-        """The picture ``[height, width, 3]`` of a scaled latent ``[channels, h, w]``.
+        """Decode a scaled latent ``[channels, h, w]`` to a picture ``[height, width, 3]``.
 
         Rows of tiles are blended into a band; what no later row touches leaves it as bytes.
         """
@@ -65,7 +65,7 @@ class PictureCoder:
 
 
 def posterior(moments: Floats, noise: Floats | None) -> Floats:
-    """Samples ``[n, channels, h, w]`` of the encoder's Gaussian, one for each noise; its mean without any."""
+    """Sample the encoder's Gaussian for each noise ``[n, channels, h, w]``; without any, take its mean."""
     mean, log_variance = np.split(moments, 2)
     if noise is None:
         return mean[None]
@@ -75,5 +75,5 @@ def posterior(moments: Floats, noise: Floats | None) -> Floats:
 
 
 def scaled(latent: Floats, card: ModelCard) -> Floats:
-    """A latent at the scale the network was trained with."""
+    """Bring a latent to the scale the network was trained with."""
     return ((latent - card.shift) * card.scaling).astype(np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 LONGEST_CAPTION = 100_000
-CAPTIONER_PATIENCE = 600.0
+CAPTIONER_TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Captioner:
             raise BadInputError("the captioner is empty", expected="a command that prints a caption")
 
     def caption(self, picture: Path) -> str:
-        """What the command prints for a picture."""
+        """Return what the command prints for a picture."""
         words = shlex.split(self.command)
         if "{}" not in words:
             words.append("{}")
         words = [str(picture) if word == "{}" else word for word in words]
         try:
             done = subprocess.run(
-                words, capture_output=True, stdin=subprocess.DEVNULL, timeout=CAPTIONER_PATIENCE, check=False
+                words, capture_output=True, stdin=subprocess.DEVNULL, timeout=CAPTIONER_TIMEOUT, check=False
             )
         except FileNotFoundError:
             raise MissingDependencyError(f"captioner {words[0]!r} is not installed") from None
@@ -53,21 +53,21 @@ class Captioner:
 
 @dataclass(frozen=True)
 class Captions:
-    """Captions by rank: one for all, a list by name, a text file beside the picture, a captioner."""
+    """Captions by rank: one for all pictures, a list by name, a text file beside each, a captioner."""
 
     for_all: str | None = None
     by_name: Mapping[str, str] = field(default_factory=dict)
     captioner: Captioner | None = None
 
     def of(self, picture: Path | None) -> str | None:
-        """The caption of a picture file, or of an input without a name; none if nobody has one."""
+        """Find the caption of a picture file, or of an input without a name; None if nobody has one."""
         words = self.written(picture)
         if words is None and picture is not None and self.captioner:
             return self.captioner.caption(picture)
         return words
 
     def written(self, picture: Path | None) -> str | None:
-        """The caption that somebody has written down."""
+        """Find the caption that somebody has written down; None if nobody has."""
         if self.for_all is not None or picture is None:
             return self.for_all
         for name in (picture.name, picture.stem):
@@ -78,7 +78,7 @@ class Captions:
 
 
 def read_captions(file: Path) -> dict[str, str]:
-    """A JSON object from picture names, with or without their endings, to captions."""
+    """Read a JSON object from picture names, with or without their endings, to captions."""
     try:
         captions = json.loads(_read_text(file))
     except ValueError as error:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from dit4sr.runtime.files import user_cache
 
+Embedding = Mapping[str, NDArray[np.float32]]
+"""A prompt as the tensors that a network reads, by the names of its inputs.
 
-@dataclass(frozen=True)
-class Embedding:
-    """A prompt as numbers."""
-
-    text: Floats
-    """Context rows ``[tokens, channels]``."""
-    pooled: Floats
-    """``[channels]``."""
+SD3.5 reads ``text``, context rows ``[tokens, channels]``, and ``pooled``, a vector ``[channels]``.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,22 +29,21 @@ class EmbeddingCache:
 
     @classmethod
     def default(cls) -> EmbeddingCache:
-        """The user's cache folder, or ``DIT4SR_CACHE``."""
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return cls(Path(os.environ.get("DIT4SR_CACHE") or Path(base) / "dit4sr") / "prompts")
+        """The cache in the user's cache folder, or in ``DIT4SR_CACHE``."""
+        return cls(user_cache("prompts"))
 
     def get(self, key: str) -> Embedding | None:
-        """What is stored, unless it is absent or damaged."""
+        """Return what is stored, unless it is absent or damaged."""
         try:
             with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
-                return Embedding(arrays["text"], arrays["pooled"])
+                return dict(arrays)
         except Exception:
             return None  # np.load meets broken files with many kinds of errors; all mean the same
 
     def put(self, key: str, embedding: Embedding) -> None:
-        """Store; a full or read-only disk is no reason to stop."""
-        buffer = io.BytesIO()
-        np.savez(buffer, text=embedding.text, pooled=embedding.pooled)
+        """Store an embedding; a full or read-only disk is no reason to stop."""
+        buffer, tensors = io.BytesIO(), dict[str, Any](embedding)
+        np.savez(buffer, **tensors)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".partial", delete=False) as file:

@@ -1,10 +1,10 @@
-"""From words to what the network reads: context rows and a pooled vector."""
+"""From words to what the network reads: context rows, and a pooled vector where an encoder has one."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -19,16 +19,14 @@ from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 
 Floats = NDArray[np.float32]
 PREFIX = "text_"
-ENCODERS = ("text_clip_l", "text_clip_g", "text_t5")
-"""In the order in which SD3.5 joins them; a manifest keeps no order."""
+"""Names of encoders begin with this; a tokenizer's folder is named by the rest."""
 
 
 class TextEncoder:
     """Prompts through the bundle's encoders, or the prompts that the bundle stores instead.
 
-    Encoders with a pooled output, the CLIPs, stand side by side on the channels, padded to the network's
-    width; the others follow on further rows. Each has its tokenizer in ``tokenizers/<name>/tokenizer.json``,
-    which holds its own padding and truncation.
+    Each encoder has its tokenizer in ``tokenizers/<name>/tokenizer.json``, which holds its own padding and
+    truncation.
     """
 
     def __init__(
@@ -39,25 +37,25 @@ class TextEncoder:
         cache: EmbeddingCache | None,
     ) -> None:
         self._bundle, self._backend, self._use, self._cache = bundle, backend, use, cache
-        self._names = [name for name in ENCODERS if name in bundle.components]
+        self._names = bundle.manifest.text_encoders
         self._tokenizers = {record.path: record for record in bundle.manifest.tokenizers}
         self._known: dict[str, Embedding] = {}
 
     @property
     def reads_words(self) -> bool:
-        """Whether the bundle has text encoders, and tokenizers for all of them."""
+        """True if the bundle has text encoders, and tokenizers for all of them."""
         return bool(self._names) and all(
             self._tokenizer_path(name) in self._tokenizers for name in self._names
         )
 
     def stored(self, name: str) -> Embedding:
-        """The prompt that the bundle stores as ``positive`` or ``negative``."""
+        """Read the prompt that the bundle stores as ``positive`` or ``negative``."""
         if name not in self._known:
-            self._known[name] = Embedding(*self._bundle.embedding(name))
+            self._known[name] = self._bundle.embedding(name)
         return self._known[name]
 
     def encode(self, prompt: str) -> Embedding:
-        """A prompt as numbers, from the cache if it has passed before."""
+        """Turn a prompt into numbers, with the cache's help if it has passed before."""
         if not self._names:
             raise BadInputError(
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
@@ -80,26 +78,21 @@ class TextEncoder:
         return digest.hexdigest()
 
     def _compute(self, prompt: str) -> Embedding:
-        side_by_side, rows, pooled = [], [], []
-        for name in self._names:
-            results = self._run(name, self._tokens(name, prompt))
-            if "pooled" in results:
-                side_by_side.append(results["text"][0])
-                pooled.append(results["pooled"][0])
-            else:
-                rows.append(results["text"][0])
-        if side_by_side:
-            joined = np.concatenate(side_by_side, axis=1)
-            width = self._bundle.card.text_channels
-            rows.insert(0, np.pad(joined, ((0, 0), (0, width - joined.shape[1]))))
-        if not pooled:
-            raise IncompatibleError(f"{self._bundle.path}: no text encoder has a pooled output")
-        return Embedding(np.concatenate(rows), np.concatenate(pooled))
+        answers = [self._run(name, self._tokens(name, prompt)) for name in self._names]
+        try:
+            return joined(answers, self._bundle.card.text_channels)
+        except (KeyError, ValueError) as error:
+            raise IncompatibleError(
+                f"{self._bundle.path}: the text encoders' outputs do not fit together ({error})",
+                expected=f"text of up to {self._bundle.card.text_channels} channels from each",
+                fix="export the bundle anew",
+            ) from None
 
     def _run(self, name: str, tokens: NDArray[np.int64]) -> Mapping[str, Floats]:
+        """Run one encoder on one prompt."""
         with self._use(name) as engine:
             results = engine.context().run({engine.inputs[0].name: self._backend.upload(tokens)})
-            return {key: self._backend.download(array) for key, array in results.items()}
+            return {key: self._backend.download(array)[0] for key, array in results.items()}
 
     def _tokens(self, name: str, prompt: str) -> NDArray[np.int64]:
         if importlib.util.find_spec("tokenizers") is None:
@@ -124,3 +117,21 @@ class TextEncoder:
     @staticmethod
     def _tokenizer_path(name: str) -> str:
         return f"tokenizers/{name.removeprefix(PREFIX)}/tokenizer.json"
+
+
+def joined(answers: Sequence[Mapping[str, Floats]], width: int) -> Embedding:
+    """Join the outputs of several encoders in their order, as SD3.5 does.
+
+    The text of encoders with a pooled output stands side by side on the channels, padded to the network's
+    ``width``; the rows of the others follow below. Pooled vectors are put end to end.
+    """
+    pooling = [answer for answer in answers if "pooled" in answer]
+    rows = [answer["text"] for answer in answers if "pooled" not in answer]
+    if not pooling:
+        return {"text": np.concatenate(rows)}
+    text = np.concatenate([answer["text"] for answer in pooling], axis=1)
+    padded = np.pad(text, ((0, 0), (0, width - text.shape[1])))
+    return {
+        "text": np.concatenate([padded, *rows]),
+        "pooled": np.concatenate([answer["pooled"] for answer in pooling]),
+    }

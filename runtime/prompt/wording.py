@@ -9,14 +9,14 @@ QUALITY = (
     "A sharp photograph with crisp edges, fine natural texture, clean detail, true colours and realistic "
     "light, taken with a good camera and free of noise and compression."
 )
-"""Added to every caption."""
+"""Words that are added to every caption."""
 
 NEGATIVE = (
     "blurred, out of focus, noisy, grainy, blocky compression, banding, ringing edges, smeared detail, "
     "waxy skin, plastic look, painting, drawing, cartoon, computer graphics, oversaturated, washed out, "
     "watermark, logo, lettering over the picture, frame, border, warped faces, deformed hands, repeats"
 )
-"""What to keep away from."""
+"""The negative prompt."""
 
 _MISLEADING = re.compile(
     r"focus|focal|prominent|close-up|black and white|blur|depth|dense|locate|position", re.IGNORECASE
@@ -26,17 +26,17 @@ _MISLEADING = re.compile(
 
 @dataclass(frozen=True)
 class Wording:
-    """How captions become prompts."""
+    """The words that captions are completed with to become prompts."""
 
     quality: str = QUALITY
     negative: str = NEGATIVE
 
     def positive(self, caption: str) -> str:
-        """The prompt for a caption, cleaned and completed."""
+        """Make the prompt for a caption, cleaned and completed."""
         return f"{clean(caption)} {self.quality}".strip()
 
 
 def clean(caption: str) -> str:
-    """A caption without the sentences that describe focus, depth or layout."""
+    """Drop the sentences of a caption that describe focus, depth or layout."""
     sentences = re.findall(r"[^.?!]*[.?!]*", caption)
     return "".join(sentence for sentence in sentences if not _MISLEADING.search(sentence)).strip()

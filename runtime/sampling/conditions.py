@@ -1,4 +1,4 @@
-"""What `prepare` makes of a picture and its prompts, kept until the steps have used it.
+"""What a picture is restored by, and how it reaches `prepare`: every input from whatever has its name.
 
 `prepare` and `step` meet by the names of their tensors. Those with the axis of the time steps depend on the
 prompts and the schedule; all others have one row for each branch and picture.
@@ -6,28 +6,30 @@ prompts and the schedule; all others have one row for each branch and picture.
 
 from __future__ import annotations
 
-import math
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Array, Backend, Engine
 from dit4sr.runtime.errors import IncompatibleError
-from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.manifest import Component, ModelCard
 from dit4sr.runtime.prompt.embedding import Embedding
 from dit4sr.runtime.sampling.positions import sine_cosine_positions
 from dit4sr.runtime.sampling.tiles import Tile
 
 Floats = NDArray[np.float32]
+T = TypeVar("T")
 
-SPILL = 1 << 30
-"""Bytes above which tiles' tensors go to a temporary file: 2 GB for a 4096² picture at full size."""
+POSITIONS = "positions"
+PICTURE_INPUTS = frozenset({"condition", "timesteps", POSITIONS})
+"""Inputs of `prepare` that come from a picture and its schedule; any other is a tensor of the prompts."""
 
-LOOP_INPUTS = {"latent", "previous_velocity", "guidance", "coefficients", "positions"}
-"""Inputs of `step` that the loop provides; all others are `prepare`'s."""
+LOOP_INPUTS = frozenset({"latent", "previous_velocity", "guidance", "coefficients", POSITIONS})
+"""Inputs of `step` that the loop provides; any other is an output of `prepare`."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,49 @@ class Conditions:
     latent: Floats
     """The low-resolution picture's scaled latent ``[branches, channels, h, w]``."""
     prompts: Sequence[Embedding]
+    """One for each branch; without any tensors where the network reads no prompt."""
     timesteps: Floats
 
-    @property
-    def branches(self) -> int:
-        """Two with guidance, one without."""
-        return len(self.prompts)
+
+class GridPositions:
+    """The position table's crop for a latent of one size, made when an engine first asks for it."""
+
+    def __init__(self, backend: Backend, card: ModelCard, height: int, width: int) -> None:
+        self._backend, self._card, self._size = backend, card, (height, width)
+
+    def asked_by(self, engine: Engine) -> dict[str, Array]:
+        """Return ``positions`` for an engine that lists them, and nothing for any other."""
+        return {POSITIONS: self._array} if POSITIONS in input_names(engine) else {}
+
+    @cached_property
+    def _array(self) -> Array:
+        table, patch = self._card.positions, self._card.patch_size
+        if table is None:
+            raise IncompatibleError(
+                "an engine reads positions",
+                expected="a model card that describes them",
+                fix="export the bundle anew",
+            )
+        height, width = self._size
+        return self._backend.upload(
+            sine_cosine_positions(
+                (height // patch, width // patch),
+                width=table.width,
+                table_size=table.table_size,
+                base_size=table.base_size,
+            )
+        )
 
 
 class Preparation:
-    """`prepare` for one picture, and which of its tensors are whose."""
+    """Runs `prepare` on the tiles of one picture, and knows which of its outputs belong to the steps."""
 
-    def __init__(self, engine: Engine, backend: Backend, conditions: Conditions, positions: Array) -> None:
+    def __init__(
+        self, engine: Engine, backend: Backend, conditions: Conditions, positions: GridPositions
+    ) -> None:
         self._context, self._backend, self._conditions = engine.context(), backend, conditions
-        [steps] = [spec.shape[0] for spec in engine.inputs if spec.name == "timesteps"]
+        self._names = input_names(engine)
+        steps = _leading_axis(engine, "timesteps")
         if isinstance(steps, int) and steps != len(conditions.timesteps):
             raise IncompatibleError(
                 f"this bundle is fixed to {steps} steps",
@@ -58,71 +89,65 @@ class Preparation:
                 fix=f"use --steps {steps}, or export without --static",
             )
         self._is_fixed = isinstance(steps, int)
-        self.of_steps = {spec.name for spec in engine.outputs if spec.shape[0] == steps}
-        self._inputs = {
-            "text": backend.upload(np.stack([prompt.text for prompt in conditions.prompts])),
-            "pooled": backend.upload(np.stack([prompt.pooled for prompt in conditions.prompts])),
-            "positions": positions,
-        }
+        self.of_steps = _outputs_of_steps(engine, steps)
+        prompts = stacked(conditions.prompts, self._names)
+        check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys())
+        self._shared = {name: backend.upload(values) for name, values in prompts.items()}
+        self._shared |= positions.asked_by(engine)
 
     def run(self, tile: Tile, *, all_steps: bool = True) -> dict[str, Array]:
-        """Tensors of one tile. The steps' are the same for all tiles, so only one tile need ask for all."""
+        """Make a tile's tensors. The steps' are the same for all tiles, so only one asks for every step."""
         latent, timesteps = tile.crop(self._conditions.latent), self._conditions.timesteps
         if not all_steps and not self._is_fixed:
             timesteps = timesteps[:1]
-        upload = self._backend.upload
-        return self._context.run(
-            {**self._inputs, "condition": upload(latent), "timesteps": upload(timesteps)}
-        )
+        own = {"condition": latent, "timesteps": timesteps}
+        uploaded = {name: self._backend.upload(own[name]) for name in own if name in self._names}
+        return self._context.run({**self._shared, **uploaded})
 
 
-class Shelf:
-    """Tensors of all tiles on the host; what every tile shares is kept once."""
-
-    def __init__(self, tiles: int) -> None:
-        self._tiles = tiles
-        self._own: dict[str, Floats] = {}
-        self.shared: dict[str, Floats] = {}
-
-    def put(self, index: int, tensors: dict[str, Floats]) -> None:
-        """Keep a tile's tensors; tiles come in order."""
-        for name, values in tensors.items():
-            if index == 0:
-                self.shared[name] = values.copy()
-            elif name in self._own:
-                self._own[name][index] = values
-            elif not np.array_equal(values, self.shared[name]):
-                own = self._own[name] = _roomy((self._tiles, *values.shape))
-                own[:index] = self.shared.pop(name)
-                own[index] = values
-
-    def get(self, index: int) -> dict[str, Floats]:
-        """The tensors of a tile that not all tiles share."""
-        return {name: values[index] for name, values in self._own.items()}
+def reads_prompts(prepare: Component) -> bool:
+    """True if a network's `prepare` has inputs that only a prompt can fill."""
+    return any(spec.name not in PICTURE_INPUTS for spec in prepare.inputs)
 
 
-def grid_positions(card: ModelCard, height: int, width: int) -> Floats:
-    """The position table's crop for a latent of this size."""
-    table = card.positions
-    return sine_cosine_positions(
-        (height // card.patch_size, width // card.patch_size),
-        width=table.width,
-        table_size=table.table_size,
-        base_size=table.base_size,
-    )
+def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:
+    """Stack the named tensors that every branch's prompt has, one row for each branch."""
+    common = [name for name in names if prompts and all(name in prompt for prompt in prompts)]
+    return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 
-def check_wiring(step: Engine, prepared: set[str]) -> None:
-    """Every input of `step` has a source."""
-    if missing := sorted({spec.name for spec in step.inputs} - LOOP_INPUTS - prepared):
+def input_names(engine: Engine) -> set[str]:
+    """The names of all that an engine reads."""
+    return {spec.name for spec in engine.inputs}
+
+
+def read_by(engine: Engine, tensors: Mapping[str, T]) -> dict[str, T]:
+    """Choose those of some tensors that an engine reads."""
+    return {name: tensors[name] for name in tensors if name in input_names(engine)}
+
+
+def check_wiring(component: str, engine: Engine, known: Iterable[str]) -> None:
+    """Refuse an engine with an input that nothing provides."""
+    known = sorted(known)
+    if missing := sorted(input_names(engine).difference(known)):
         raise IncompatibleError(
-            f"step reads {missing[0]!r}, which prepare does not make", fix="export the bundle anew"
+            f"{component} reads {missing[0]!r}, which nothing provides",
+            expected=f"some of {', '.join(known)}",
+            fix="export the bundle anew",
         )
 
 
-def _roomy(shape: tuple[int, ...]) -> Floats:
-    if math.prod(shape) * np.dtype(np.float32).itemsize <= SPILL:
-        return np.empty(shape, dtype=np.float32)
-    # The mapping keeps the unnamed file alive, and the kernel may write its pages out.
-    with tempfile.TemporaryFile(prefix="dit4sr-") as file:
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
+    """Outputs ``[steps, rows, …]``, by name; all others are ``[rows, …]``."""
+    rows = _leading_axis(prepare, "condition")
+    # Fixed to as many steps as rows, the first axis alone would not tell.
+    return {
+        spec.name
+        for spec in prepare.outputs
+        if steps is not None and spec.shape[:1] == (steps,) and (steps != rows or spec.shape[1:2] == (rows,))
+    }
+
+
+def _leading_axis(engine: Engine, name: str) -> int | str | None:
+    """Length or name of the first axis of an input, or None where an engine does not read it."""
+    return next((axis for spec in engine.inputs if spec.name == name for axis in spec.shape[:1]), None)

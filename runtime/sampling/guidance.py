@@ -13,7 +13,7 @@ from dit4sr.runtime.errors import BadInputError
 
 @dataclass(frozen=True)
 class Guidance:
-    """``negative + scale · (positive - negative)`` inside the interval; outside, the positive alone.
+    """Velocity ``negative + scale · (positive - negative)`` inside the interval, the positive alone outside.
 
     A step without guidance evaluates half the rows. Guidance matters least at the ends of the schedule.
     """
@@ -32,11 +32,11 @@ class Guidance:
             )
 
     def is_on(self, level: float) -> bool:
-        """Whether a step that starts at this noise level is guided."""
+        """True if a step that starts at this noise level is guided."""
         low, high = self.interval
         return self.scale > 1 and low <= level <= high
 
     def weights(self, level: float) -> NDArray[np.float32]:
-        """Weights of the branches: negative and positive, or the positive alone."""
+        """Weights of the branches at a noise level: negative and positive, or the positive alone."""
         weights = [1 - self.scale, self.scale] if self.is_on(level) else [1.0]
         return np.array(weights, dtype=np.float32)

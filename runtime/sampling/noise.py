@@ -25,19 +25,19 @@ class Stream(Protocol):
     """A seeded sequence of normal numbers; every call draws further along it."""
 
     def normal(self, shape: Sequence[int]) -> Floats:
-        """Standard normal numbers of the given shape."""
+        """Draw standard normal numbers of the given shape."""
         ...
 
 
 class Rng(Enum):
-    """The streams by the name a user types."""
+    """The streams of noise by the name a user types."""
 
     TORCH_CPU = "torch-cpu"
     TORCH_CUDA = "torch-cuda"
     NUMPY = "numpy"
 
     def stream(self, seed: int) -> Stream:
-        """A stream from its start."""
+        """Begin a stream."""
         streams: dict[Rng, Callable[[int], Stream]] = {
             Rng.TORCH_CPU: TorchCpuStream,
             Rng.TORCH_CUDA: TorchCudaStream,
@@ -47,7 +47,7 @@ class Rng(Enum):
 
 
 def picture_seed(seed: int, name: str) -> int:
-    """A seed of its own for each picture of a job, from the job's seed and the picture's name.
+    """Make a seed of its own for each picture of a job, from the job's seed and the picture's name.
 
     It does not depend on the order or number of pictures, so a resumed job makes what a full one makes.
     """
@@ -56,7 +56,7 @@ def picture_seed(seed: int, name: str) -> int:
 
 
 class TorchCpuStream:
-    """``torch.randn`` in float32 on the CPU, bit for bit (as PyTorch computes it on x86 with AVX2)."""
+    """What ``torch.randn`` draws in float32 on the CPU, bit for bit (as PyTorch does on x86 with AVX2)."""
 
     _block = 16
     """PyTorch turns 8 + 8 uniform numbers into 8 cosines and 8 sines at a time."""
@@ -68,7 +68,7 @@ class TorchCpuStream:
         self._kept: float | None = None
 
     def normal(self, shape: Sequence[int]) -> Floats:
-        """The next call's worth of ``torch.randn(shape)``."""
+        """Draw what the next call of ``torch.randn(shape)`` would."""
         count = math.prod(shape)
         if count < self._block:
             return np.array([self._single() for _ in range(count)], dtype=np.float32).reshape(shape)
@@ -94,7 +94,7 @@ class TorchCpuStream:
         return np.stack([radius * cosine, radius * sine], axis=1).ravel()
 
     def _single(self) -> float:
-        """Fewer than sixteen numbers are drawn one by one in double precision, every other one kept back."""
+        """Draw one of fewer than sixteen numbers: in double precision, every other one kept back."""
         if self._kept is not None:
             value, self._kept = self._kept, None
             return value
@@ -109,7 +109,7 @@ class TorchCpuStream:
 
 
 class TorchCudaStream:
-    """``torch.randn`` on a CUDA device: Philox 4x32-10, one counter sequence per device thread.
+    """What ``torch.randn`` draws on a CUDA device: Philox 4x32-10, one counter sequence per device thread.
 
     Equal to a few units in the last place: the device's own sine is an approximation in hardware.
     """
@@ -125,7 +125,7 @@ class TorchCudaStream:
         self._calls = 0
 
     def normal(self, shape: Sequence[int]) -> Floats:
-        """The next call's worth of ``torch.randn(shape, device="cuda")``."""
+        """Draw what the next call of ``torch.randn(shape, device="cuda")`` would."""
         count = math.prod(shape)
         values = np.empty(count, dtype=np.float32)
         if count == 0:
@@ -138,7 +138,7 @@ class TorchCudaStream:
         return values.reshape(shape)
 
     def _at(self, places: NDArray[np.uint64], threads: int) -> Floats:
-        """Each thread fills every ``threads``-th place, four to a call of the generator."""
+        """Numbers at some places: each thread fills every ``threads``-th, four to a call of the generator."""
         call = places // np.uint64(threads * self._lanes) + np.uint64(self._calls)
         lane = places // np.uint64(threads) % np.uint64(self._lanes)
         thread = places % np.uint64(threads)
@@ -158,13 +158,13 @@ class TorchCudaStream:
 
 
 class NumpyStream:
-    """NumPy's own PCG64, for whoever needs no match."""
+    """NumPy's own generator, PCG64, for whoever needs no match with PyTorch."""
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.Generator(np.random.PCG64(seed))
 
     def normal(self, shape: Sequence[int]) -> Floats:
-        """Standard normal numbers."""
+        """Draw standard normal numbers of the given shape."""
         return self._generator.standard_normal(tuple(shape), dtype=np.float32)
 
 
@@ -176,7 +176,7 @@ Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArra
 
 
 def philox(counter: Words, key: tuple[int, int]) -> Words:
-    """Philox 4x32 with ten rounds; 32-bit words in 64-bit integers."""
+    """Compute Philox 4x32 with ten rounds, its 32-bit words in 64-bit integers."""
     first, second, third, fourth = counter
     for turn in range(10):
         keys = [np.uint64(part + turn * weyl & 0xFFFFFFFF) for part, weyl in zip(key, _WEYL, strict=True)]

@@ -21,5 +21,5 @@ def noise_levels(steps: int, shift: float) -> NDArray[np.float32]:
 
 
 def bend(level: NDArray[np.float64] | float, shift: float) -> NDArray[np.float64] | float:
-    """Stretch the time spent at high noise by ``shift``."""
+    """Bend a noise level upwards, so that a schedule spends ``shift`` times as long near pure noise."""
     return shift * level / (1 + (shift - 1) * level)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def centred_start(table_size: int, length: int) -> int:
-    """Where the crop of ``length`` begins on one axis of the table."""
+    """Where a centred crop of ``length`` begins on one axis of the position table."""
     return (table_size - length) // 2
 
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from dit4sr.runtime.backends.protocol import Array, Backend, Engine
 from dit4sr.runtime.errors import AccuracyError
 from dit4sr.runtime.manifest import ModelCard
-from dit4sr.runtime.sampling.conditions import Conditions, Preparation, check_wiring, grid_positions
+from dit4sr.runtime.sampling.conditions import (
+    LOOP_INPUTS,
+    Conditions,
+    GridPositions,
+    Preparation,
+    check_wiring,
+    read_by,
+)
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.tiles import Tile
 
@@ -25,10 +32,10 @@ Tick = Callable[[], None]
 
 
 class Sampler(Protocol):
-    """Two phases, so that the weights of the first can be dropped before the second."""
+    """Restores a latent in two phases, so that the weights of the first can be dropped before the second."""
 
     def prepare(self, engine: Engine) -> None:
-        """Run `prepare`."""
+        """Run `prepare` and keep its results."""
         ...
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
@@ -37,7 +44,7 @@ class Sampler(Protocol):
 
 
 class WholeSampler:
-    """A picture in one tile."""
+    """Restores a latent in one tile."""
 
     def __init__(
         self, backend: Backend, card: ModelCard, schedule: SamplingSchedule, conditions: Conditions
@@ -45,7 +52,7 @@ class WholeSampler:
         self._backend, self._schedule, self._conditions = backend, schedule, conditions
         height, width = conditions.latent.shape[2:]
         self._tile = Tile(0, 0, height, width)
-        self._positions = backend.upload(grid_positions(card, height, width))
+        self._positions = GridPositions(backend, card, height, width)
         self._of_rows: dict[str, Array] = {}
         self._of_steps: dict[str, Array] = {}
 
@@ -57,12 +64,12 @@ class WholeSampler:
         self._of_rows = tensors
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
-        """The loop. On the host every step is checked as it is made.
+        """Run the loop over `step`. On the host every step is checked as it is made.
 
         On a device a check would be a copy, so only the end is checked; if it is bad, the loop is run again,
         checked, to name the step.
         """
-        check_wiring(engine, {*self._of_rows, *self._of_steps})
+        check_wiring("step", engine, {*LOOP_INPUTS, *self._of_rows, *self._of_steps})
         on_host = self._backend.device == "cpu"
         latent = self._loop(engine, noise, tick, watched=on_host)
         try:
@@ -86,7 +93,7 @@ class WholeSampler:
         return final
 
     def _buffers(self, noise: Floats) -> tuple[list[Array], list[Array]]:
-        """Latents and velocities, two of each: one is read while the other is written."""
+        """Make latents and velocities, two of each: one is read while the other is written."""
         upload, empty = self._backend.upload, self._backend.empty
         shape = (1, *noise.shape)
         first = upload(noise[None].copy())  # the loop will write over it
@@ -95,14 +102,16 @@ class WholeSampler:
     def _steps(
         self, engine: Engine, latents: list[Array], velocities: list[Array]
     ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-        """What each step reads and writes."""
+        """What each step reads, and what it writes."""
         schedule, upload = self._schedule, self._backend.upload
         weights = schedule.weights(engine)
         arrays = {values.tobytes(): upload(values) for values in weights}
         coefficients = upload(schedule.coefficients)
+        of_rows, of_steps = read_by(engine, self._of_rows), read_by(engine, self._of_steps)
+        positions = self._positions.asked_by(engine)
         # Branches come negative first, so the positive alone is the last rows.
         rows = {
-            count: {name: array[-count:] for name, array in self._of_rows.items()}
+            count: {name: array[-count:] for name, array in of_rows.items()}
             for count in {len(values) for values in weights}
         }
         inputs, outputs = [], []
@@ -111,12 +120,12 @@ class WholeSampler:
             inputs.append(
                 {
                     **rows[len(values)],
-                    **{name: array[step][-len(values) :] for name, array in self._of_steps.items()},
+                    **{name: array[step][-len(values) :] for name, array in of_steps.items()},
+                    **positions,
                     "latent": latents[this],
                     "previous_velocity": velocities[this],
                     "guidance": arrays[values.tobytes()],
                     "coefficients": coefficients[step],
-                    "positions": self._positions,
                 }
             )
             outputs.append({"next_latent": latents[other], "velocity": velocities[other]})

@@ -26,24 +26,24 @@ class SamplingSchedule:
 
     @classmethod
     def of(cls, steps: int, shift: float, solver: Solver, guidance: Guidance) -> SamplingSchedule:
-        """The released schedule under a solver."""
+        """Make the released schedule for some steps and a solver."""
         levels = noise_levels(steps, shift)
         return cls(levels, solver.coefficients(levels), guidance)
 
     @property
     def steps(self) -> int:
-        """How many times the network is evaluated."""
+        """How many steps the schedule has."""
         return len(self.coefficients)
 
     @property
     def timesteps(self) -> Floats:
-        """The levels as the network reads them."""
+        """The noise levels as the network reads them, 1000 for pure noise."""
         timesteps: Floats = self.levels[:-1] * np.float32(TRAINING_STEPS)
         return timesteps
 
     @property
     def branches(self) -> int:
-        """Rows for each picture: two if any step is guided."""
+        """Rows for each picture: two if any step is guided, else one."""
         return 2 if any(self.guidance.is_on(float(level)) for level in self.levels[:-1]) else 1
 
     def weights(self, step: Engine) -> list[Floats]:
@@ -64,7 +64,7 @@ class SamplingSchedule:
         return weights
 
     def check(self, latent: Floats, step: int) -> None:
-        """Stop where numbers have gone astray; noise never becomes a constant by itself."""
+        """Refuse a latent that is not finite, or constant, which noise never becomes by itself."""
         low, high = latent.min(), latent.max()  # not-a-number passes through both
         if np.isfinite(low) and np.isfinite(high) and low < high:
             return

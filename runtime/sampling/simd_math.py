@@ -38,7 +38,7 @@ _MIDPOINT = 1 << 28
 
 
 def fused(a: Floats, b: Floats | np.float32, c: Floats | np.float32) -> Floats:
-    """``a·b + c``, rounded once."""
+    """Compute ``a·b + c``, rounded once."""
     product = a.astype(np.float64) * b  # exact: 24 + 24 bits fit a double
     addend = np.asarray(c, dtype=np.float64)
     total = product + addend

@@ -16,14 +16,14 @@ Levels = NDArray[np.floating]
 
 
 class Solver(Enum):
-    """The solvers by the name a user types."""
+    """The solvers by the name that a user types."""
 
     EULER = "euler"
     AB2 = "ab2"
     DPMPP_2M = "dpmpp-2m"
 
     def coefficients(self, levels: Levels) -> NDArray[np.float32]:
-        """Rows ``(a, b, c)`` for each step between consecutive levels."""
+        """Rows ``(a, b, c)``, one for each step between consecutive noise levels."""
         exact = levels.astype(np.float64)
         strides = np.diff(exact)
         memory = np.zeros_like(strides)
@@ -37,13 +37,13 @@ def _forget(levels: Levels) -> Levels:
 
 
 def _extrapolate_in_level(levels: Levels) -> Levels:
-    """Adams-Bashforth: the velocity is a line in σ, integrated over the step."""
+    """Memory of Adams-Bashforth: the velocity is a line in σ, integrated over the step."""
     strides = np.diff(levels)
     return strides[1:] / strides[:-1] / 2
 
 
 def _extrapolate_in_log_snr(levels: Levels) -> Levels:
-    """DPM-Solver++(2M): the denoised picture is a line in λ = log((1-σ)/σ).
+    """Memory of DPM-Solver++(2M): the denoised picture is a line in λ = log((1-σ)/σ).
 
     The previous denoised picture is taken at the current latent, x - σ·v_prev. That differs from the
     remembered one by O(h²), which keeps the order, and frees the step from remembering a third tensor. The

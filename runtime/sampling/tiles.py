@@ -19,7 +19,7 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of a latent."""
+    """A rectangle of a latent, in latent units."""
 
     top: int
     left: int
@@ -45,7 +45,7 @@ class Tiling:
 
     @classmethod
     def cover(cls, height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> Tiling:
-        """One tile if the latent is no larger in area than a square tile, else square tiles.
+        """Choose one tile if the latent is no larger in area than a square tile, else square tiles.
 
         Tile sides are multiples of ``multiple`` (the network's patch), whatever the latent's sides are.
         """
@@ -62,30 +62,30 @@ class Tiling:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one tile is all there is."""
+        """True if one tile is the whole latent."""
         return (self.height, self.width) == (self.tile_height, self.tile_width)
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """Tiles row by row."""
+        """All tiles, row by row from the top."""
         return tuple(tile for row in self.rows() for tile in row)
 
     def rows(self) -> Iterator[list[Tile]]:
-        """Tiles of one row after the other, from the top."""
+        """Yield the tiles of one row after the other, from the top."""
         lefts = starts(self.width, self.tile_width, self.overlap)
         for top in starts(self.height, self.tile_height, self.overlap):
             yield [Tile(top, left, self.tile_height, self.tile_width) for left in lefts]
 
     def row_shares(self, factor: int = 1) -> list[Floats]:
-        """For each row of tiles, the weight its pixel rows carry; at every place these sum to one."""
+        """Weights of the pixel rows of each row of tiles; at every place they sum to one."""
         return shares(self.height * factor, self.tile_height * factor, self.overlap * factor, centre=0.5)
 
     def column_shares(self, factor: int = 1) -> list[Floats]:
-        """For each column of tiles, the weight its pixel columns carry; at every place these sum to one."""
+        """Weights of the pixel columns of each column of tiles; at every place they sum to one."""
         return shares(self.width * factor, self.tile_width * factor, self.overlap * factor, centre=0.0)
 
     def weights(self) -> Iterator[Floats]:
-        """The weight of every tile, in the order of ``tiles``."""
+        """Yield the weights of every tile ``[height, width]``, in the order of ``tiles``."""
         columns = self.column_shares()
         for row in self.row_shares():
             for column in columns:
@@ -93,7 +93,7 @@ class Tiling:
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin along one side."""
+    """Where the tiles begin along one side."""
     count = 1 + math.ceil((length - tile) / (tile - overlap))
     return [min(i * (tile - overlap), length - tile) for i in range(count)]
 
@@ -124,11 +124,11 @@ class Blend:
         self._weights = dict(zip(tiling.tiles, tiling.weights(), strict=True))
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Set the picture to zero."""
         self.picture.fill(0)
 
     def add(self, tile: Tile, values: Floats) -> None:
-        """Add a tile's values ``[channels, height, width]`` with their weight."""
+        """Add a tile's values ``[channels, height, width]``, times the tile's weights."""
         np.multiply(values, self._weights[tile], out=self._scratch)
         part = tile.crop(self.picture)
         part += self._scratch

@@ -11,9 +11,9 @@ from PIL import Image
 from support.runtime_system import CARD, write_toy_bundle
 
 from dit4sr.bench.cli import ABLATIONS, BASELINES, command
-from dit4sr.bench.measure import limits
+from dit4sr.bench.measure import limit_probe
+from dit4sr.bench.pictures import drawn_picture
 from dit4sr.bench.record import OURS, read_record
-from dit4sr.bench.subject import drawn_specimen
 from dit4sr.runtime.console.command import run_command
 
 QUICK = ["--steps", "2", "-w", "1", "-r", "3", "--min-time", "0", "--max-time", "0.1", "--threads", "1"]
@@ -22,9 +22,9 @@ QUICK = ["--steps", "2", "-w", "1", "-r", "3", "--min-time", "0", "--max-time", 
 @pytest.fixture(autouse=True)
 def quick_limits(monkeypatch):
     """What the machine can do at best is not what these tests are about."""
-    monkeypatch.setattr(limits, "LOOK", 0.001)
-    monkeypatch.setattr(limits, "SIDES", (64,))
-    monkeypatch.setattr(limits, "COPIED", 2 * limits.SLICE)
+    monkeypatch.setattr(limit_probe, "LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(limit_probe, "SIDES", (64,))
+    monkeypatch.setattr(limit_probe, "COPIED", 2 * limit_probe.SLICE)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def photo(tmp_path_factory):
     """One that makes one tile."""
     file = tmp_path_factory.mktemp("photo") / "photo.png"
     side = CARD.training_tile * CARD.vae_factor // 4
-    Image.fromarray(drawn_specimen(side, side).picture).save(file)
+    Image.fromarray(drawn_picture(side, side).pixels).save(file)
     return str(file)
 
 
@@ -94,7 +94,7 @@ def test_an_accuracy_gate_exits_with_6_after_the_report(bundle, photo, capsys):
     captured = capsys.readouterr()
     [row] = [row for row in json.loads(captured.out)["accuracy"] if row["against"] == "FP32"]
     assert (row["psnr"], row["max_error"], row["worst_step_error"]) == (100.0, 0, 0.0)
-    assert "PSNR 100.00 dB; expected 101 dB at least" in captured.err
+    assert "PSNR (Y) 100.00 dB; expected 101 dB at least" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,12 @@ def test_names_are_those_of_the_modules():
     """The command lists them itself, so that --help need not import NumPy."""
     from dit4sr.bench.baselines import ablations  # noqa: PLC0415
     from dit4sr.bench.baselines import calls as baselines  # noqa: PLC0415
+    from dit4sr.export import architectures  # noqa: PLC0415
 
-    assert (ablations.NAMES, baselines.NAMES) == (ABLATIONS, BASELINES)
+    own = architectures.named(architectures.DEFAULT).ablations
+    assert {*own, *ablations.GENERAL} == set(ABLATIONS)
+    assert len(own) + len(ablations.GENERAL) == len(ABLATIONS)
+    assert baselines.NAMES == BASELINES
 
 
 def test_help_needs_no_numpy():

@@ -6,7 +6,7 @@ import pytest
 from support.records import full_size_record, record
 
 from dit4sr.bench.references import TABLE_2, is_comparable, peak_of, three_figures
-from dit4sr.bench.report.text import terminal_report
+from dit4sr.bench.report.terminal import terminal_report
 
 
 def test_the_table_is_whole():

@@ -6,11 +6,11 @@ import json
 import re
 
 import pytest
-from support.quantised_system import PRODUCTS
+from support.quantised_system import MATMULS
 
 from dit4sr.calibrate import cli
 from dit4sr.calibrate.__main__ import command as study_command
-from dit4sr.calibrate.study import comparison as study
+from dit4sr.calibrate.study import study
 from dit4sr.calibrate.study.page import BEGIN, END
 from dit4sr.runtime.console.command import run_command
 
@@ -33,14 +33,14 @@ def test_a_run_prints_what_it_did(half_bundle, photos, observed, tmp_path, capsy
     assert json.loads((output / "calibration.json").read_text())["precision"] == "fp8"
     smaller = ["--weights-only", "int4", "--images", photos, "--threads", 1, *limits[:4]]
     assert run(half_bundle.path, "-o", tmp_path / "small", *smaller, "--min-psnr", 5) == 0
-    assert "int4 weights, judged by 1 photo" in capsys.readouterr().out
+    assert "int4 weights, evaluated on 1 photo" in capsys.readouterr().out
 
 
 def test_the_record_goes_into_a_file_beside_the_tables(half_bundle, photos, tmp_path, capsys):
     record = tmp_path / "record.json"
     options = ["--weights-only", "int4", "--images", photos, "--threads", 1, "--json", record]
     assert run(half_bundle.path, "-o", tmp_path / "small", *options, "--min-psnr-rgb", 5) == 0
-    assert "int4 weights, judged by 1 photo" in capsys.readouterr().out
+    assert "int4 weights, evaluated on 1 photo" in capsys.readouterr().out
     assert json.loads(record.read_text())["precision"] == "int4 weights"
     assert run(half_bundle.path, "-o", tmp_path / "other", *options, "--min-psnr-rgb", 5) == 2
     assert "record.json exists; choose another name, or replace it with --force" in capsys.readouterr().err
@@ -95,8 +95,10 @@ def test_the_study_fills_its_page(half_bundle, photos, tmp_path, monkeypatch, ca
     rows = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if " dB |" in line]
     ways = [*shown, *(f"weights only, {bits}" for bits in ("int8", "fp8", "int4"))]
     assert rows[: len(ways)] == ways
-    assert {name.strip("`") for name in rows[len(ways) :]} == set(PRODUCTS)
-    assert re.search(r"INT8: with scales of the early steps alone .* PSNR to FP16 by [+-]\d\.\d\d dB\.", text)
+    assert {name.strip("`") for name in rows[len(ways) :]} == set(MATMULS)
+    assert re.search(
+        r"INT8: with scales of the early steps alone .* PSNR \(RGB\) to FP16 by [+-]\d\.\d\d dB\.", text
+    )
     assert "FP8: with" not in text
     assert "times as long while it is observed" in text
     from PIL import Image  # noqa: PLC0415

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
-from support.quantised_system import PRODUCTS
+from support.quantised_system import MATMULS
 
-from dit4sr.calibrate import calibrator
-from dit4sr.calibrate.calibrator import TABLE, calibrate, make_smaller
+from dit4sr.calibrate.calibrator import TABLE, calibrate, store_weights_only
 from dit4sr.calibrate.config import CalibrationConfig, Recipe
-from dit4sr.calibrate.observe.photos import folder_cases, split
+from dit4sr.calibrate.observe.photos import folder_cases
 from dit4sr.calibrate.report import format_report
 from dit4sr.calibrate.scales.formats import FORMATS
-from dit4sr.calibrate.search.evaluator import Judge
+from dit4sr.calibrate.search import trial_bundles
+from dit4sr.calibrate.search.evaluator import Evaluator
 from dit4sr.export.reports.inspection import format_inspection
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError
@@ -33,7 +31,7 @@ def config(half_bundle, photos, observed, tmp_path):
         images=photos,
         statistics=observed[1],
         threads=1,
-        min_psnr=20,
+        min_psnr_rgb=20,
         max_psnr_drop=2.0,
         sensitivity=False,
     )
@@ -41,7 +39,7 @@ def config(half_bundle, photos, observed, tmp_path):
 
 @pytest.fixture
 def whole(config, photos):
-    """Observing all photos and judging by all, so that the session's observation serves."""
+    """Observing all photos and evaluating on all, so that the session's observation serves."""
     return replace(config, held_out=photos)
 
 
@@ -50,31 +48,31 @@ def test_the_bundle_does_to_photos_what_the_report_says(whole, half_bundle, phot
     report = calibrate(replace(whole, recipe=Recipe.default(precision), sensitivity=precision == "int8"))
     written = Bundle.open(whole.output)
     written.verify()
-    judge = Judge(half_bundle, folder_cases(photos, half_bundle.card), Settings(), threads=1)
-    assert judge.judge(written) == report.verdict
+    evaluator = Evaluator(half_bundle, folder_cases(photos, half_bundle.card), Settings(), threads=1)
+    assert evaluator.evaluate(written) == report.verdict
     assert written.card.precision == written.components["step"].precision == precision
-    assert report.claimed == len(PRODUCTS)
+    assert report.claimed == len(MATMULS)
     assert report.after["all"] < report.before["all"]
     assert {*written.manifest.provenance.checkpoint} == {"random weights", "fp16 bundle", "calibration"}
     assert json.loads((whole.output / TABLE).read_text())["verdict"]["psnr"] == report.verdict.psnr
     assert f"{precision} weights" not in format_report(report)
-    assert "8 products between Q/DQ pairs, 0 of 8 kept in fp16" in format_report(report)
+    assert "8 MatMuls between Q/DQ pairs, 0 of 8 kept in fp16" in format_report(report)
     shown = format_inspection(written)
     assert f"{precision}" in shown.splitlines()[0]
     assert "QuantizeLinear" in shown
     if precision == "int8":
-        assert [decision.name for decision in report.decisions] == PRODUCTS
+        assert [decision.name for decision in report.decisions] == MATMULS
         assert all(decision.alone.psnr >= report.verdict.psnr - 3 for decision in report.decisions)
 
 
 def test_what_the_picture_asks_for_stays_in_half_precision(whole):
-    """A gate a little above what all products in eight bits reach, and the table that says what was done."""
+    """A gate a little above what all MatMuls in eight bits reach, and the table that says what was done."""
     wanted = calibrate(whole).verdict.psnr + 1
-    report = calibrate(replace(whole, min_psnr=wanted, replace=True))
+    report = calibrate(replace(whole, min_psnr_rgb=wanted, replace=True))
     kept = [decision for decision in report.decisions if decision.kept]
     others = [decision for decision in report.decisions if not decision.kept]
     assert report.verdict.psnr >= wanted
-    assert 0 < len(kept) < len(PRODUCTS)
+    assert 0 < len(kept) < len(MATMULS)
     assert max(decision.alone.psnr for decision in kept) <= min(decision.alone.psnr for decision in others)
     assert report.claimed == len(others)
     rows = {
@@ -91,27 +89,27 @@ def test_attention_is_quantised_on_request(config, photos, tmp_path):
         f"attention.1.{operand}" for operand in ("query", "key", "value")
     ]
     assert b"JointAttentionSingle" not in graph.partition(b"TRT_Attention")[0]
-    assert report.claimed == len(PRODUCTS)
+    assert report.claimed == len(MATMULS)
 
 
 def test_what_fails_the_gate_is_not_written(whole):
     with pytest.raises(AccuracyError, match="loosen"):
-        calibrate(replace(whole, min_psnr=99))
+        calibrate(replace(whole, min_psnr_rgb=99))
     assert not list(whole.output.parent.iterdir())
 
 
 def test_two_sets_of_scales_switch_where_they_should(whole, statistics, monkeypatch):
     """With late scales that are far too small only the late steps go wrong."""
     recipe = Recipe.default("int8", "onnxruntime", switch_at=2)
-    derive = calibrator.derive_treatments
+    derive = trial_bundles.derive_qparams
 
     def crushed(*arguments):
-        treatments = derive(*arguments)
-        return {name: replace(each, late_scale=2.0**-20) for name, each in treatments.items()}
+        qparams = derive(*arguments)
+        return {name: replace(each, late_scale=2.0**-20) for name, each in qparams.items()}
 
     fair = calibrate(replace(whole, recipe=recipe))
-    monkeypatch.setattr(calibrator, "derive_treatments", crushed)
-    spoilt = calibrate(replace(whole, recipe=recipe, replace=True, min_psnr=0, max_psnr_drop=99))
+    monkeypatch.setattr(trial_bundles, "derive_qparams", crushed)
+    spoilt = calibrate(replace(whole, recipe=recipe, replace=True, min_psnr_rgb=0, max_psnr_drop=99))
     assert spoilt.verdict.velocity[:2] == fair.verdict.velocity[:2]
     assert min(spoilt.verdict.velocity[2:]) > 3 * max(fair.verdict.velocity[2:])
     assert [spec.name for spec in Bundle.open(whole.output).components["step"].inputs][-1] == "late"
@@ -122,7 +120,7 @@ def test_two_sets_of_scales_switch_where_they_should(whole, statistics, monkeypa
 
 @pytest.mark.parametrize("bits", ["int8", "int4"])
 def test_weights_alone_can_be_made_smaller(config, bits):
-    report = make_smaller(replace(config, min_psnr=10), FORMATS[bits])
+    report = store_weights_only(replace(config, min_psnr_rgb=10), FORMATS[bits])
     written = Bundle.open(config.output)
     written.verify()
     assert written.card.precision == f"{bits} weights"
@@ -131,7 +129,7 @@ def test_weights_alone_can_be_made_smaller(config, bits):
 
 
 def test_a_bundle_that_cannot_be_calibrated_is_refused(config, tmp_path):
-    quantised = make_smaller(replace(config, min_psnr=10), FORMATS["int8"])
+    quantised = store_weights_only(replace(config, min_psnr_rgb=10), FORMATS["int8"])
     with pytest.raises(BadInputError, match="expected fp16"):
         calibrate(replace(config, bundle=config.output, output=tmp_path / "again"))
     with pytest.raises(BadInputError, match="exists; choose another --output, or replace"):
@@ -142,46 +140,3 @@ def test_a_bundle_that_cannot_be_calibrated_is_refused(config, tmp_path):
     with pytest.raises(BadInputError, match="is no bundle"):
         calibrate(replace(config, output=tmp_path / "file", replace=True))
     assert quantised.photos == 1
-
-
-def test_photos_are_cut_to_a_tile_and_their_truths_with_them(half_bundle, tmp_path):
-    side = half_bundle.card.training_tile * half_bundle.card.vae_factor // 4
-    photo = np.random.default_rng(0).integers(0, 255, (side + 5, 2 * side, 3), dtype=np.uint8)
-    Image.fromarray(photo).save(tmp_path / "cat.png")
-    truth = Image.fromarray(photo).resize((8 * side, 4 * (side + 5)), Image.Resampling.NEAREST)
-    truth.save(tmp_path / "cat-truth.png")
-    [case] = folder_cases(tmp_path, half_bundle.card)
-    assert case.photo.shape == (side, side, 3)
-    assert np.array_equal(case.photo, photo[2 : 2 + side, side // 2 : side // 2 + side])
-    assert np.array_equal(case.truth[::4, ::4], case.photo)
-    truth.crop((0, 0, 9, 9)).save(tmp_path / "cat-truth.png")
-    with pytest.raises(BadInputError, match=r"the truth of cat\.png has 9×9 pixels"):
-        folder_cases(tmp_path, half_bundle.card)
-    for folder, message in ((tmp_path / "none", "no folder"), (tmp_path / "empty", "no p")):
-        (tmp_path / "empty").mkdir(exist_ok=True)
-        with pytest.raises(BadInputError, match=message):
-            folder_cases(folder, half_bundle.card)
-
-
-def test_photos_to_judge_by_are_others_wherever_there_are_others(half_bundle, photos):
-    cases = folder_cases(photos, half_bundle.card) * 3
-    cases = [replace(case, name=str(place)) for place, case in enumerate(cases)]
-    for count, held_out in ((2, "1"), (3, "2"), (4, "3"), (6, "3")):
-        observed, judged = split(cases[:count])
-        assert "".join(case.name for case in judged) == held_out
-        assert len(observed) + len(judged) == count
-    assert split(cases[:1]) == (cases[:1], cases[:1])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"method": "entropy"}, "method 'entropy'"),
-        ({"method": "mse", "smooth": True}, "add --no-smooth"),
-        ({"switch_at": 2}, "add --form onnxruntime"),
-        ({"form": "onnxruntime", "switch_at": 2, "smooth": True}, "add --no-smooth"),
-    ],
-)
-def test_recipes_that_contradict_themselves_are_refused(arguments, message):
-    with pytest.raises(BadInputError, match=message):
-        Recipe.default("int8", **arguments)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from support.encoders import TINY, write_encoder
-from support.networks import smallest_config
+from support.networks import alone, smallest_config
 
 from dit4sr.calibrate.encoders import embedding_errors
-from dit4sr.calibrate.graph.bundle_rewriting import write_variant
+from dit4sr.calibrate.graph.bundle_rewriting import rewrite_bundle
+from dit4sr.calibrate.graph.weights_only import weights_only_changes
 from dit4sr.calibrate.scales.formats import FORMATS
-from dit4sr.calibrate.search.trial_bundles import smaller_components
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.text_encoders.clip import ClipConfig
@@ -39,16 +39,16 @@ def encoders(tmp_path_factory) -> Bundle:
             patch.setitem(TINY, name, sizes)
             write_encoder(folder / "checkpoint", name)
     network = Dit4sr(config, RandomWeights(read_tensors(config), 3), "random")
-    parts = checkpoint_encoders(folder / "checkpoint").parts()
+    parts = checkpoint_encoders(folder / "checkpoint").components()
     options = ExportConfig(folder / "bundle", verify=False, components=NAMES)
-    export_bundle(network, parts, options)
+    export_bundle(alone(network, parts), options)
     return Bundle.open(folder / "bundle")
 
 
 def test_each_output_says_how_far_it_moved(encoders, tmp_path):
     errors = {}
     for bits in ("int8", "fp8", "int4"):
-        smaller = write_variant(encoders, tmp_path / bits, smaller_components(encoders, FORMATS[bits]))
+        smaller = rewrite_bundle(encoders, tmp_path / bits, weights_only_changes(encoders, FORMATS[bits]))
         errors[bits] = embedding_errors(encoders, smaller, threads=1)
         assert errors[bits].keys() == OUTPUTS
     for output in OUTPUTS:

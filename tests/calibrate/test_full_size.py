@@ -1,6 +1,6 @@
-"""The published architecture: every product between its Q/DQ pair, counted from the graph, and memory.
+"""The published architecture: every MatMul between its Q/DQ pair, counted from the graph, and memory.
 
-How many products there are follows from the layers alone, so the model in the box shows that the count holds;
+How many MatMuls there are follows from the layers alone, so the model in the box shows that the count holds;
 the published depth and size take minutes.
 """
 
@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.networks import alone
 
 from dit4sr.calibrate.graph.bundle_rewriting import load_graph
-from dit4sr.calibrate.graph.matmuls import find_products
-from dit4sr.calibrate.graph.qdq import Treatment, quantise_products, quantised_products
-from dit4sr.calibrate.observe.tap import STEP
+from dit4sr.calibrate.graph.matmuls import find_matmuls
+from dit4sr.calibrate.graph.qdq import insert_qdq, quantised_matmuls
+from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.scales.formats import FP8
+from dit4sr.calibrate.scales.qparams import QuantParams
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.pipeline import full_size_system
+from dit4sr.export.pipeline import full_size_pipeline
 from dit4sr.export.tiny.recipe import TRANSFORMER
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.bundle import Bundle
@@ -34,7 +37,7 @@ from dit4sr.runtime.bundled import tiny_bundle
 MOST_MEMORY = 20e9
 
 
-def products_of(config: TransformerConfig) -> int:
+def matmuls_of(config: TransformerConfig) -> int:
     """Three streams of two projections and two MLPs; the last block's text is only read."""
     layers = range(config.num_layers)
     dual = sum(config.is_dual(layer) for layer in layers)
@@ -42,19 +45,19 @@ def products_of(config: TransformerConfig) -> int:
 
 
 def counted_pairs(bundle: Bundle) -> int:
-    """Products that a graph shows between Q/DQ pairs once all are treated, with scales of no account."""
+    """MatMuls that a graph shows between Q/DQ pairs once all are quantised, with scales of no account."""
     model = load_graph(bundle, STEP)
     scale = np.float32(0.5)
-    quantise_products(model, {name: Treatment(FP8, 0.5, scale) for name in find_products(model)})
-    return len(quantised_products(model))
+    insert_qdq(model, {name: QuantParams(FP8, 0.5, scale) for name in find_matmuls(model, LAYERS)}, LAYERS)
+    return len(quantised_matmuls(model))
 
 
-def test_every_product_of_the_model_in_the_box_can_be_claimed():
-    assert counted_pairs(Bundle.open(tiny_bundle())) == products_of(TRANSFORMER)
+def test_every_matmul_of_the_model_in_the_box_can_be_claimed():
+    assert counted_pairs(Bundle.open(tiny_bundle())) == matmuls_of(TRANSFORMER)
 
 
 @pytest.mark.slow
-def test_every_product_of_the_published_depth_can_be_claimed(tmp_path: Path):
+def test_every_matmul_of_the_published_depth_can_be_claimed(tmp_path: Path):
     config = TransformerConfig(
         num_attention_heads=1,
         joint_attention_dim=32,
@@ -64,17 +67,15 @@ def test_every_product_of_the_published_depth_can_be_claimed(tmp_path: Path):
     )
     network = Dit4sr(config, RandomWeights(read_tensors(config), 0), "random")
     options = ExportConfig(tmp_path / "narrow", verify=False, components=(STEP,))
-    export_bundle(network, [], options)
-    assert counted_pairs(Bundle.open(tmp_path / "narrow")) == products_of(TransformerConfig()) == 289
+    export_bundle(alone(network), options)
+    assert counted_pairs(Bundle.open(tmp_path / "narrow")) == matmuls_of(TransformerConfig()) == 289
 
 
 @pytest.mark.slow
 def test_two_steps_calibrate_within_twenty_gigabytes(tmp_path: Path):
-    system = full_size_system(0)
-    options = ExportConfig(
-        tmp_path / "fp16", verify=False, checkpoint=system.checkpoint, prompts=system.prompts
-    )
-    export_bundle(system.architecture, system.surroundings, options)
+    system = full_size_pipeline(0)
+    options = ExportConfig(tmp_path / "fp16", verify=False)
+    export_bundle(system, options)
     photo = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
     (tmp_path / "photos").mkdir()
     Image.fromarray(photo).save(tmp_path / "photos" / "noise.png")
@@ -94,6 +95,6 @@ def test_two_steps_calibrate_within_twenty_gigabytes(tmp_path: Path):
         [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=True
     )
     report = json.loads(printed.stdout)
-    assert report["claimed"] == len(report["decisions"]) == products_of(TransformerConfig())
+    assert report["claimed"] == len(report["decisions"]) == matmuls_of(TransformerConfig())
     assert report["after"]["all"] < 0.55 * report["before"]["all"]
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MOST_MEMORY

@@ -149,7 +149,7 @@ def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
     card = bundle.card
     assert (card.name, card.default_steps, card.default_guidance, card.text_tokens) == ("mine", 4, 1.5, 5)
     assert (card.schedule_shift, card.scaling, card.training_tile) == (2.0, 1.5305, 6)
-    text, pooled = bundle.embedding("negative")
+    text, pooled = (bundle.embedding("negative")[tensor] for tensor in ("text", "pooled"))
     assert text.shape == (5, 24)
     assert (text == -1).all()
     assert pooled.shape == (20,)

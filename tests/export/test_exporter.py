@@ -10,10 +10,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from support.networks import ARCHITECTURES, smallest_config
+from support.networks import ARCHITECTURES, alone, smallest_config
 
 from dit4sr.export import exporter, verify
-from dit4sr.export.architecture import example_sizes
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
@@ -21,6 +20,7 @@ from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.graph.external_data import SOURCES
 from dit4sr.export.reports.inspection import view_graphs
 from dit4sr.export.weights.sources import RandomWeights
+from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 
@@ -40,7 +40,7 @@ def exported(tmp_path_factory):
         key = (flavour, variant, precision)
         if key not in done:
             output = tmp_path_factory.mktemp("bundles") / "bundle"
-            export_bundle(architecture(flavour, variant), [], ExportConfig(output, precision=precision))
+            export_bundle(alone(architecture(flavour, variant)), ExportConfig(output, precision=precision))
             done[key] = Bundle.open(output)
         return done[key]
 
@@ -53,13 +53,13 @@ def test_every_system_runs_and_agrees_with_torch(exported, flavour, variant, pre
     """Sizes, rows and guidance that the trace never saw, by the exporter's own yardstick."""
     bundle, network = exported(flavour, variant, precision), architecture(flavour, variant)
     assert {check.component for check in bundle.manifest.verification} == {"prepare", "step", "loop"}
-    card, allowance = network.card(precision), verify.Allowance.at(precision)
-    for part in network.parts():
+    card, allowance = alone(network).card(precision), verify.Allowance.at(precision)
+    for part in network.components():
         run = verify.graph_runner(bundle.component_file(part.name))
         truth = verify.torch_runner(part, torch.float64)
         plain = verify.torch_runner(part, allowance.yardstick)
         for latent, images, branches in itertools.product([(8, 8), (4, 12), (12, 6)], (1, 3), (1, 2)):
-            sizes = example_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
+            sizes = axis_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
             feeds = verify.seeded_inputs(part, sizes)
             answers = zip(part.outputs, truth(feeds), plain(feeds), run(feeds), strict=True)
             for output, *answer in answers:
@@ -69,7 +69,7 @@ def test_every_system_runs_and_agrees_with_torch(exported, flavour, variant, pre
 @pytest.mark.parametrize("flavour", Flavour)
 def test_bf16_is_a_valid_graph(tmp_path, flavour):
     """ONNX Runtime has no BF16 products on the CPU: the graph is checked, and says it was not run."""
-    manifest = export_bundle(architecture(flavour), [], ExportConfig(tmp_path / "b", precision="bf16"))
+    manifest = export_bundle(alone(architecture(flavour)), ExportConfig(tmp_path / "b", precision="bf16"))
     assert manifest.verification == ()
     model = ir.load(tmp_path / "b" / "onnx" / "step.onnx")
     assert {node.outputs[0].dtype for node in model.graph if node.op_type == "MatMul"} == {
@@ -109,7 +109,7 @@ def test_initialisers_name_their_checkpoint_tensors(exported):
 
 def test_the_same_inputs_make_the_same_bytes(exported, tmp_path):
     first = exported(Flavour.OWN, Variant.FULL, "fp16")
-    export_bundle(architecture(), [], ExportConfig(tmp_path / "again", precision="fp16"))
+    export_bundle(alone(architecture()), ExportConfig(tmp_path / "again", precision="fp16"))
     again = {path.relative_to(tmp_path / "again"): path for path in (tmp_path / "again").rglob("*.*")}
     for name, path in again.items():
         assert path.read_bytes() == (first.path / name).read_bytes(), name
@@ -117,7 +117,7 @@ def test_the_same_inputs_make_the_same_bytes(exported, tmp_path):
 
 def test_static_graphs_have_no_axis_left_to_choose(tmp_path):
     manifest = export_bundle(
-        architecture(), [], ExportConfig(tmp_path / "b", static=True, components=("prepare",))
+        alone(architecture()), ExportConfig(tmp_path / "b", static=True, components=("prepare",))
     )
     specs = [*manifest.components["prepare"].inputs, *manifest.components["prepare"].outputs]
     assert all(isinstance(axis, int) for spec in specs for axis in spec.shape)
@@ -136,7 +136,7 @@ def test_nothing_in_a_graph_tells_of_this_machine(exported):
 def refused(config: ExportConfig, kind: type[Exception], said: str, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     with pytest.raises(kind, match=said):
-        export_bundle(architecture(), [], config)
+        export_bundle(alone(architecture()), config)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -150,12 +150,12 @@ def test_an_existing_output_is_not_touched(tmp_path):
 
 def test_a_bundle_is_replaced_only_on_request(tmp_path):
     config = ExportConfig(tmp_path / "b", components=("prepare",), verify=False)
-    export_bundle(architecture(), [], config)
+    export_bundle(alone(architecture()), config)
     refused(config, BadInputError, "--force", tmp_path)
     again = ExportConfig(
         tmp_path / "b", components=("prepare",), verify=False, replace=True, precision="fp32"
     )
-    export_bundle(architecture(), [], again)
+    export_bundle(alone(architecture()), again)
     assert Bundle.open(tmp_path / "b").card.precision == "fp32"
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
@@ -180,7 +180,7 @@ def test_large_parts_are_verified_one_runner_at_a_time(tmp_path, monkeypatch):
     """What is done at full size, on a small system: FP32 as the truth of FP16, and no loop."""
     monkeypatch.setattr(verify, "LARGE", 1000)
     manifest = export_bundle(
-        architecture(), [], ExportConfig(tmp_path / "b", components=("prepare",), precision="fp16")
+        alone(architecture()), ExportConfig(tmp_path / "b", components=("prepare",), precision="fp16")
     )
     assert {check.component for check in manifest.verification} == {"prepare"}
 
@@ -189,7 +189,7 @@ def test_interruption_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exporter, "verify_parts", interrupt)
+    monkeypatch.setattr(exporter, "verify_components", interrupt)
     config = ExportConfig(tmp_path / "b", components=("prepare",))
     refused(config, KeyboardInterrupt, "^$", tmp_path)
 
@@ -218,7 +218,7 @@ def test_weights_that_overflow_half_are_named(tmp_path):
     network = architecture()
     large = Dit4sr(network.config, Large(read_tensors(network.config), 3))
     with pytest.raises(BadInputError, match=r"context.weight overflows.*--precision bf16"):
-        export_bundle(large, [], ExportConfig(tmp_path / "b", components=("prepare",)))
+        export_bundle(alone(large), ExportConfig(tmp_path / "b", components=("prepare",)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,7 +230,7 @@ def test_folds_of_a_checkpoint_in_half_are_not_rounded_to_half(tmp_path):
     network = architecture()
     half = Dit4sr(network.config, Half(read_tensors(network.config), 3))
     config = ExportConfig(tmp_path / "b", precision="fp32", components=("step",))
-    checks = export_bundle(half, [], config).verification
+    checks = export_bundle(alone(half), config).verification
     assert checks
     assert all(check.error <= min(check.allowed, 1e-5) for check in checks)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, Variant
 from dit4sr.export.architectures.dit4sr.loading import load_transformer
-from dit4sr.export.pipeline import checkpoint_system
+from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.export.tiny.__main__ import command
 from dit4sr.export.tiny.ablation import as_variant
 from dit4sr.export.tiny.data.crops import made_ahead, pair_batch, vae_batch
@@ -256,11 +256,11 @@ def test_the_checkpoint_is_strict_and_whole(trained):
     model = load_transformer(folder, dtype=torch.float32)
     assert model.config == TRANSFORMER
     assert model.config.flavour is Flavour.OWN
-    system = checkpoint_system(folder)
-    card = system.architecture.card("fp16")
+    system = checkpoint_pipeline(folder)
+    card = system.card("fp16")
     assert (card.name, card.default_steps, card.training_tile, card.text_tokens) == ("dit4sr-tiny", 2, 32, 8)
     assert card.weights == "trained"
-    assert [part.name for part in system.surroundings] == ["vae_encoder", "vae_decoder"]
+    assert [part.name for part in system.vae] == ["vae_encoder", "vae_decoder"]
     assert set(system.prompts) == {"positive", "negative"}
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 15 << 20
 

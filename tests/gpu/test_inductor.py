@@ -12,12 +12,14 @@ import torch
 from support.small_system import small_system
 
 from dit4sr.export import verify
-from dit4sr.export.architecture import static_sizes
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to
+from dit4sr.export.component import static_sizes
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor
-from dit4sr.runtime.backends.inductor.packages import gpu_target
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
+from dit4sr.runtime.backends.inductor.backend import Inductor
+from dit4sr.runtime.backends.inductor.compatibility import gpu_target
 from dit4sr.runtime.bundle import Bundle
 
 pytestmark = pytest.mark.gpu
@@ -27,17 +29,15 @@ pytestmark = pytest.mark.gpu
 def compiled(request, tmp_path_factory):
     system = small_system()
     path = tmp_path_factory.mktemp(request.param) / "bundle"
-    config = ExportConfig(
-        path, request.param, verify=False, checkpoint=system.checkpoint, prompts=system.prompts
-    )
-    export_bundle(system.architecture, system.surroundings, config)
+    config = ExportConfig(path, request.param, verify=False)
+    export_bundle(system, config)
     add_to(Bundle.open(path), system, InductorConfig(device="cuda"))
     return Bundle.open(path)
 
 
 def test_step_is_as_exact_replayed_as_run_directly(compiled):
     """Also past the warm runs, with inputs that were not there when the graph was recorded."""
-    step = next(part for part in small_system().architecture.parts() if part.name == "step")
+    step = next(part for part in small_system().network.components() if part.name == "step")
     feeds = verify.seeded_inputs(step, static_sizes(compiled.card, step))
     backend = Inductor(gpu_target())
     context = backend.open(compiled, "step").context()

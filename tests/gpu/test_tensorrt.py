@@ -16,12 +16,13 @@ import torch
 from support.small_system import small_system
 
 from dit4sr.export import verify
-from dit4sr.export.architecture import static_sizes
-from dit4sr.export.engines.tensorrt import Forms, TensorRtConfig, add_to
+from dit4sr.export.component import static_sizes
+from dit4sr.export.engines.tensorrt.builder import add_to
+from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.context_pool import WARM_RUNS
 from dit4sr.runtime.bundle import Bundle
 
 pytestmark = pytest.mark.gpu
@@ -39,9 +40,8 @@ def planned(request, tmp_path_factory) -> Bundle:
     system, folder = small_system(), tmp_path_factory.mktemp(request.param)
     path = folder / "bundle"
     export_bundle(
-        system.architecture,
-        system.surroundings,
-        ExportConfig(path, "fp16", checkpoint=system.checkpoint, prompts=system.prompts),
+        system,
+        ExportConfig(path, "fp16"),
     )
     config = TensorRtConfig(
         forms=FORMS[request.param],
@@ -56,7 +56,7 @@ def planned(request, tmp_path_factory) -> Bundle:
 
 
 def step_and_feeds(bundle: Bundle):
-    step = next(part for part in small_system().architecture.parts() if part.name == "step")
+    step = next(part for part in small_system().network.components() if part.name == "step")
     return step, verify.seeded_inputs(step, static_sizes(bundle.card, step))
 
 
@@ -89,8 +89,8 @@ def test_step_is_as_exact_recorded_as_run_directly(planned):
         for name, truth, rounded in zip(step.outputs, exact, plain, strict=True):
             found = backend.download(targets[name])
             assert verify.relative_error(found, truth) <= 2 * verify.relative_error(rounded, truth)
-    with engine.seats_for(arrays).borrow() as seat:
-        assert seat.is_recorded
+    with engine.pool_for(arrays).borrow() as pooled:
+        assert pooled.is_recorded
 
 
 @pytest.mark.parametrize("guidance", [8.0, 1.0], ids=["guided", "unguided"])

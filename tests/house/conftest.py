@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ def wheel(tmp_path_factory) -> Path:
     clone = ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", source]
     subprocess.run(clone, check=True, capture_output=True)
     for folder in ("bench", "calibrate", "export", "kernels", "runtime"):
+        shutil.rmtree(source / folder)
         subprocess.run(["cp", "-r", ROOT / folder, source], check=True)
     subprocess.run(["cp", ROOT / "pyproject.toml", source], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

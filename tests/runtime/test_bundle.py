@@ -63,9 +63,10 @@ def test_what_is_written_is_what_is_read(sound):
     assert Bundle.open(sound.path).manifest == sound.manifest
     assert read_manifest(sound.path / MANIFEST).to_text() == sound.manifest.to_text()
     use_everything(sound.path)
-    text, pooled = sound.embedding("positive")
-    assert text.shape == (3, 8)
-    assert pooled.dtype == np.float32
+    prompt = sound.embedding("positive")
+    assert list(prompt) == ["text", "pooled"]
+    assert prompt["text"].shape == (3, 8)
+    assert prompt["pooled"].dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -149,9 +150,10 @@ def test_a_manifest_that_is_no_manifest(tmp_path, content):
 
 
 def test_another_schema_version_is_named(tmp_path):
-    (tmp_path / MANIFEST).write_text(json.dumps({"schema": 2, "from": "the future"}))
-    with pytest.raises(IncompatibleError, match="schema version 2"):
-        Bundle.open(tmp_path)
+    for version in (0, 3):
+        (tmp_path / MANIFEST).write_text(json.dumps({"schema": version, "from": "another time"}))
+        with pytest.raises(IncompatibleError, match=f"schema version {version}; expected 1 or 2"):
+            Bundle.open(tmp_path)
 
 
 def test_where_there_is_no_bundle(sound, tmp_path):

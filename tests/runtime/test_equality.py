@@ -80,9 +80,9 @@ def test_better_solvers_come_closer_to_the_limit(upscaler):
 
 
 def test_limited_guidance_runs_half_the_rows(upscaler):
-    plan = SamplingSchedule.of(4, 3.0, Solver.EULER, Guidance(3.0, (0.2, 0.95)))
+    schedule = SamplingSchedule.of(4, 3.0, Solver.EULER, Guidance(3.0, (0.2, 0.95)))
     with upscaler._components.use("step") as engine:
-        assert [len(weights) for weights in plan.weights(engine)] == [1, 2, 2, 1]
+        assert [len(weights) for weights in schedule.weights(engine)] == [1, 2, 2, 1]
 
 
 def test_tiles_leave_no_seam(tmp_path):

@@ -21,7 +21,7 @@ from dit4sr.export.architectures.dit4sr.config import Flavour
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 from dit4sr.export.architectures.text_encoders.encoders import layout, network
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.pipeline import checkpoint_system
+from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.bundle import Bundle
@@ -75,9 +75,9 @@ def exported(request, tmp_path_factory) -> Exported:
     (checkpoint / "vae" / "config.json").write_text(json.dumps(TINY_VAE))
     for name in TINY:
         write_encoder(checkpoint, name)
-    system = checkpoint_system(checkpoint, flavour=request.param)
-    options = ExportConfig(folder / "bundle", precision="fp32", checkpoint=system.checkpoint)
-    export_bundle(system.architecture, system.surroundings, options)
+    system = checkpoint_pipeline(checkpoint, {"flavour": request.param.value})
+    options = ExportConfig(folder / "bundle", precision="fp32")
+    export_bundle(system, options)
     bundle = Bundle.open(folder / "bundle")
     return Exported(ReleasedSystem(seeded_transformer(config, torch.float32), vae, bundle.card), bundle)
 

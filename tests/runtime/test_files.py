@@ -1,4 +1,4 @@
-"""Directories appear whole or not at all."""
+"""Directories appear whole or not at all, and what may be lost has one home."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ import time
 
 import pytest
 
-from dit4sr.runtime.files import atomic_directory, sha256_of
+from dit4sr.runtime.files import atomic_directory, sha256_of, user_cache
 
 
 def listing(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_the_users_cache_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path / "mine"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert user_cache("things") == tmp_path / "mine" / "things"
+    monkeypatch.delenv("DIT4SR_CACHE")
+    assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert user_cache("things") == tmp_path / "home" / ".cache" / "dit4sr" / "things"
 
 
 def test_a_directory_appears_at_the_end(tmp_path):

@@ -15,6 +15,8 @@ from support.photos import make_photo
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.backends.choice import choose
+from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.sampling.noise import Rng
@@ -51,7 +53,7 @@ def test_eight_threads_make_what_one_makes_in_flat_memory(toy_bundle):
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(request, range(200)))
         assert max(memory[150:]) - max(memory[30:60]) < 16 << 20
-        assert upscaler._components.opened == ["prepare", "step", "vae_decoder", "vae_encoder"]
+        assert sorted(upscaler._components._engines) == ["prepare", "step", "vae_decoder", "vae_encoder"]
 
 
 def test_components_are_opened_once_however_many_want_them(toy_bundle, monkeypatch):
@@ -73,8 +75,10 @@ def test_components_are_opened_once_however_many_want_them(toy_bundle, monkeypat
 def test_low_memory_holds_one_component_at_a_time(toy_bundle, photo):
     held = set()
     with Upscaler(toy_bundle, keep_components=False, use_cache=False) as frugal:
-        picture = frugal.upscale(photo, progress=lambda _: held.add(tuple(frugal._components.opened))).picture
-        assert frugal._components.opened == []
+        picture = frugal.upscale(
+            photo, progress=lambda _: held.add(tuple(frugal._components._engines))
+        ).picture
+        assert frugal._components._engines == {}
     assert held == {("vae_encoder",), ("step",), ("vae_decoder",)}
     with Upscaler(toy_bundle, use_cache=False) as lavish:
         np.testing.assert_array_equal(lavish.upscale(photo).picture, picture)
@@ -246,3 +250,27 @@ def test_a_bundle_fixed_to_some_steps_says_so(tmp_path, photo):
         assert upscaler.upscale(make_photo(20, 20)).picture.shape == (80, 80, 3)
         with pytest.raises(IncompatibleError, match="fixed to 4 steps"):
             upscaler.upscale(photo, settings=Settings(steps=5))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (20, 20)])
+def test_a_bundle_fixed_to_as_many_steps_as_rows_tells_them_apart(tmp_path, upscaler, size):
+    bundle = write_toy_bundle(tmp_path / "b", fixed={"steps": 2, "rows": 2, "branches": 2, "images": 1})
+    settings, photo = Settings(steps=2), make_photo(*size)
+    expected = upscaler.upscale(photo, settings=settings).picture.astype(int)
+    with Upscaler(bundle, use_cache=False) as fixed:
+        assert np.abs(fixed.upscale(photo, settings=settings).picture - expected).max() <= 1
+
+
+def test_a_backend_is_given_by_name_as_a_choice_or_open(toy_bundle, photo):
+    """A choice keeps its reasons; nothing is opened that is open already."""
+    bundle = Bundle.open(toy_bundle)
+    choice = choose(bundle, threads=1)
+    made = []
+    for given in ("onnxruntime", choice, choice.backend):
+        with Upscaler(bundle, backend=given, threads=1, use_cache=False) as upscaler:
+            made.append((upscaler.upscale(photo).picture, upscaler.reasons, upscaler._backend))
+    assert [reasons for _, reasons, _ in made] == [(), tuple(choice.reasons()), ()]
+    assert len(choice.reasons()) == 2
+    assert [backend is choice.backend for *_, backend in made] == [False, True, True]
+    for picture, *_ in made:
+        np.testing.assert_array_equal(picture, made[0][0])

@@ -22,7 +22,7 @@ import numpy as np
 import tensorrt as trt
 from cuda.bindings import runtime as real_cuda
 
-from dit4sr.export.engines.tensorrt.compiler import Order
+from dit4sr.export.engines.tensorrt.compiler import BuildRequest
 from dit4sr.export.engines.tensorrt.graph import PreparedGraph
 from dit4sr.export.engines.tensorrt.library import ProgressMonitor, TensorRtCompiler, register
 from dit4sr.runtime.backends.tensorrt import cuda
@@ -205,9 +205,9 @@ def exercise(folder: Path) -> None:
     graph = PreparedGraph(b"graph", folder / "step.onnx", 1, ())
     shapes = {"latent": ((1, 2), (1, 2), (1, 4))}
     options = {"workspace": 1 << 30, "version_compatible": True, "weight_stripped": True}
-    built = TensorRtCompiler().compile(Order(graph, shapes, profiles=2, **options), phases.append)
+    built = TensorRtCompiler().compile(BuildRequest(graph, shapes, profiles=2, **options), phases.append)
     assert (bytes(built.plan), built.timing_cache) == (b"plan", b"plan")
-    TensorRtCompiler().compile(Order(graph, {}), phases.append)
+    TensorRtCompiler().compile(BuildRequest(graph, {}), phases.append)
     monitor = ProgressMonitor(phases.append)
     monitor.phase_start("outer", None, 3)
     monitor.phase_start("inner", "outer", 3)

@@ -23,8 +23,8 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import ExternalDataInfo
 
-from dit4sr.export.engines.tensorrt import Tools
-from dit4sr.export.engines.tensorrt.compiler import Built, Order
+from dit4sr.export.engines.tensorrt.builder import Tools
+from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding
@@ -231,35 +231,35 @@ class FakeCompiler:
     """Makes of a graph a plan that is the graph."""
 
     machine: Machine = MACHINE
-    orders: list[Order] = field(default_factory=list)
+    requests: list[BuildRequest] = field(default_factory=list)
     unfused: int = 0
     """Attentions for which there is no kernel."""
     error: str = ""
     gain: float = 1.0
     """What a faulty compiler multiplies every answer by."""
 
-    def compile(self, order: Order, progress: Callable[[str], None]) -> Built:
-        self.orders.append(order)
+    def compile(self, request: BuildRequest, progress: Callable[[str], None]) -> BuiltPlan:
+        self.requests.append(request)
         progress("Building Engine")
         if self.error:
             raise RuntimeError(self.error)
-        model = onnx.load_from_string(order.graph.content)
+        model = onnx.load_from_string(request.graph.content)
         layers = self._layers(model)
-        _load_weights(model, order.graph.path.parent)
+        _load_weights(model, request.graph.path.parent)
         if self.gain != 1.0:
             _multiply_answers(model, self.gain)
-        if order.weight_stripped:
+        if request.weight_stripped:
             for tensor in model.graph.initializer:
                 if len(tensor.raw_data) > 64:
                     tensor.raw_data = bytes(len(tensor.raw_data))
         facts = {
             "tensorrt": self.machine.tensorrt,
-            "shapes": {name: list(shapes) for name, shapes in order.shapes.items()},
-            "profiles": order.profiles,
-            "is_stripped": order.weight_stripped,
+            "shapes": {name: list(shapes) for name, shapes in request.shapes.items()},
+            "profiles": request.profiles,
+            "is_stripped": request.weight_stripped,
         }
         plan = json.dumps(facts).encode() + b"\n" + model.SerializeToString()
-        return Built(memoryview(plan), layers, order.timing_cache + b"timed ")
+        return BuiltPlan(memoryview(plan), layers, request.timing_cache + b"timed ")
 
     def _layers(self, model: onnx.ModelProto) -> list[dict]:
         """The inspector's account, in the words of 11."""

@@ -13,6 +13,7 @@ from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
+    ArchitectureRecord,
     Check,
     Component,
     Engine,
@@ -45,6 +46,13 @@ CARD = ModelCard(
     weights="none",
 )
 
+CONFIG = {
+    "layers": 24,
+    "dual": [0, 1.5, -2e-30, []],
+    "names": {"a": "é", "": None, "nested": {"deep": [{"x": True}]}},
+}
+"""One of everything that JSON has."""
+
 
 def write_bundle(folder: Path) -> Bundle:
     """A bundle with one of everything; the graphs are not graphs, which no reader of manifests minds."""
@@ -62,6 +70,7 @@ def write_bundle(folder: Path) -> Bundle:
     manifest = Manifest(
         schema=SCHEMA_VERSION,
         model=CARD,
+        architecture=ArchitectureRecord("toy", CONFIG),
         components={
             "step": Component(
                 records("onnx/step.onnx", "onnx/step.onnx.data"),
@@ -95,15 +104,15 @@ def mutated(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     document = copy.deepcopy(document)
     for _ in range(rng.randint(1, 4)):
         container, key = rng.choice(list(_places(document)))
-        action = rng.randrange(4)
+        action, strange = rng.randrange(4), copy.deepcopy(rng.choice(STRANGE))
         if action == 0:
-            container[key] = rng.choice(STRANGE)
+            container[key] = strange
         elif action == 1:
             del container[key]
         elif isinstance(container, dict):
-            container[str(rng.choice(STRANGE))] = rng.choice([container[key], rng.choice(STRANGE)])
+            container[str(rng.choice(STRANGE))] = rng.choice([container[key], strange])
         else:
-            container.append(rng.choice([container[key], rng.choice(STRANGE)]))
+            container.append(rng.choice([container[key], strange]))
     return document
 
 

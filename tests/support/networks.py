@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.layout import released_layout
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.component import ComponentSource
+from dit4sr.export.pipeline import Pipeline
 
 ARCHITECTURES = [
     (flavour, variant)
@@ -111,3 +116,8 @@ def released_tensors(config: TransformerConfig) -> dict[str, torch.Tensor]:
         if config.flavour is Flavour.COPIED and ".to_k_control." in key:
             weights[key] = torch.zeros(shape)
     return dict(weights)
+
+
+def alone(network: Dit4sr, text_encoders: Iterable[ComponentSource] = ()) -> Pipeline:
+    """A network as a pipeline, without a VAE or prompts."""
+    return Pipeline(ARCHITECTURE.name, network, ARCHITECTURE.sampling(), tuple(text_encoders))

@@ -31,7 +31,7 @@ CHANNELS, FACTOR, PATCH, TILE, WIDTH = 4, 4, 2, 8, 32
 TEXT, TEXT_CHANNELS, POOLED, BLOCKS = 5, 12, 6, 2
 HIDDEN, PATCHED = 2 * WIDTH, CHANNELS * PATCH**2
 PER_BLOCK = ("attn.qkv", "attn.out", "expand", "contract")
-PRODUCTS = [f"blocks.{block}.{name}" for block in range(BLOCKS) for name in PER_BLOCK]
+MATMULS = [f"blocks.{block}.{name}" for block in range(BLOCKS) for name in PER_BLOCK]
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 CARD = ModelCard(
@@ -109,7 +109,13 @@ def write_half_bundle(folder: Path) -> Bundle:
             records.append(record_of(path, folder))
         embeddings[side] = tuple(records)
     provenance = Provenance({"random weights": "seed 0"}, {}, "written by a test")
-    manifest = Manifest(SCHEMA_VERSION, CARD, components, provenance, embeddings=embeddings)
+    manifest = Manifest(
+        schema=SCHEMA_VERSION,
+        model=CARD,
+        components=components,
+        provenance=provenance,
+        embeddings=embeddings,
+    )
     (folder / MANIFEST).write_text(manifest.to_text())
     return Bundle.open(folder)
 

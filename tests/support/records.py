@@ -17,7 +17,7 @@ from dit4sr.bench.record import (
     GroupRow,
     Record,
     Series,
-    Subjected,
+    SubjectRecord,
     SweepRow,
 )
 
@@ -50,7 +50,7 @@ def record(seed: int = 0, factor: float = 1.0, slowed: str = "", count: int = 12
         made="2026-01-02T03:04:05+00:00",
         command="dit4sr-bench",
         environment=environment(),
-        subject=Subjected(
+        subject=SubjectRecord(
             bundle="tiny",
             digest="0" * 64,
             name="dit4sr-<tiny>",

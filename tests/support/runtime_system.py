@@ -7,6 +7,7 @@ text, pooled vector, modulation for each step, and attention across both streams
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,10 @@ CARD = ModelCard(
     weights="random",
 )
 
-SPECS = {
+Wires = tuple[list[str], list[str]]
+"""Inputs and outputs of a component, as ``name: axes``."""
+
+SPECS: dict[str, Wires] = {
     "vae_encoder": (["image: images 3 H W"], [f"moments: images {2 * CHANNELS} h w"]),
     "vae_decoder": ([f"latent: images {CHANNELS} h w"], ["image: images 3 H W"]),
     "prepare": (
@@ -91,7 +95,6 @@ SPECS = {
         [f"next_latent: images {CHANNELS} h w", f"velocity: images {CHANNELS} h w"],
     ),
 }
-"""Inputs and outputs of each component, as ``name: axes``."""
 
 
 def spec(line: str, fixed: dict[str, int] | None = None) -> TensorSpec:
@@ -212,13 +215,13 @@ class Graph:
         self.constants[name] = values
         return name
 
-    def save(self, path: Path, component: str, results: dict[str, str], fixed: dict[str, int] | None) -> None:
-        inputs, outputs = SPECS[component]
+    def save(self, path: Path, wires: Wires, results: dict[str, str], fixed: dict[str, int] | None) -> None:
+        inputs, outputs = wires
         for name, result in results.items():
             self.nodes.append(helper.make_node("Identity", [result], [name]))
         graph = helper.make_graph(
             self.nodes,
-            component,
+            path.stem,
             [_value(spec(line, fixed)) for line in inputs],
             [_value(spec(line, fixed)) for line in outputs],
             [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
@@ -228,6 +231,14 @@ class Graph:
         onnx.save(model, path)
 
 
+@dataclass(frozen=True)
+class Part:
+    """One component to be: its inputs and outputs, and what builds its graph."""
+
+    wires: Wires
+    build: Callable[[Graph], dict[str, str]]
+
+
 def write_toy_bundle(
     folder: Path,
     weights: dict[str, np.ndarray] | None = None,
@@ -235,27 +246,42 @@ def write_toy_bundle(
     fixed: dict[str, int] | None = None,
 ) -> Path:
     """A bundle like the exporter's, some of its axes ``fixed``."""
-    weights = weights or toy_weights()
+    prompts = {name: {"text": text, "pooled": pooled} for name, (text, pooled) in toy_prompts().items()}
+    parts = {name: Part(SPECS[name], build) for name, build in BUILDERS.items()}
+    return write_network(folder, parts, weights or toy_weights(), card, prompts, fixed)
+
+
+def write_network(
+    folder: Path,
+    parts: dict[str, Part],
+    weights: dict[str, np.ndarray],
+    card: ModelCard,
+    prompts: dict[str, dict[str, np.ndarray]],
+    fixed: dict[str, int] | None = None,
+) -> Path:
+    """A bundle of any network, with its stored prompts."""
     (folder / "onnx").mkdir(parents=True)
     (folder / "embeddings").mkdir()
     components = {}
-    for name, build in BUILDERS.items():
+    for name, part in parts.items():
         path = folder / "onnx" / f"{name}.onnx"
         graph = Graph(weights)
-        graph.save(path, name, build(graph), fixed)
-        inputs, outputs = SPECS[name]
-        components[name] = Component(
-            (record_of(path, folder),),
-            "fp32",
-            *(tuple(spec(line, fixed) for line in lines) for lines in (inputs, outputs)),
-        )
+        graph.save(path, part.wires, part.build(graph), fixed)
+        inputs, outputs = (tuple(spec(line, fixed) for line in lines) for lines in part.wires)
+        components[name] = Component((record_of(path, folder),), "fp32", inputs, outputs)
     embeddings = {}
-    for name, (text, pooled) in toy_prompts().items():
-        paths = [folder / "embeddings" / f"{name}.{part}.npy" for part in ("text", "pooled")]
-        for path, values in zip(paths, (text, pooled), strict=True):
+    for name, tensors in prompts.items():
+        paths = [folder / "embeddings" / f"{name}.{tensor}.npy" for tensor in tensors]
+        for path, values in zip(paths, tensors.values(), strict=True):
             np.save(path, values)
         embeddings[name] = tuple(record_of(path, folder) for path in paths)
-    manifest = Manifest(SCHEMA_VERSION, card, components, Provenance({}, {}, "test"), embeddings=embeddings)
+    manifest = Manifest(
+        schema=SCHEMA_VERSION,
+        model=card,
+        components=components,
+        provenance=Provenance({}, {}, "test"),
+        embeddings=embeddings,
+    )
     (folder / MANIFEST).write_text(manifest.to_text())
     return folder
 
@@ -344,8 +370,9 @@ def add_text_encoders(folder: Path, seed: int = 2, tokenizers: tuple[str, ...] =
             file.parent.mkdir(parents=True)
             _write_tokenizer(file)
             records.append(record_of(file, folder))
+    encoders = tuple(f"text_{name}" for name in TEXT_WIDTHS)
     (folder / MANIFEST).write_text(
-        replace(manifest, components=components, tokenizers=tuple(records)).to_text()
+        replace(manifest, components=components, text_encoders=encoders, tokenizers=tuple(records)).to_text()
     )
     return folder
 

@@ -7,15 +7,18 @@ import torch.nn.functional as F
 from support.networks import smallest_config
 from torch import Tensor, nn
 
-from dit4sr.export.architecture import ComponentSource
+from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.export.architectures.dit4sr.config import Flavour
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
-from dit4sr.export.architectures.dit4sr.network import VAE_FACTOR, Dit4sr
-from dit4sr.export.pipeline import System, random_prompts
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
+from dit4sr.export.component import ComponentSource
+from dit4sr.export.pipeline import Pipeline
+from dit4sr.export.sampling import random_prompts
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.manifest import TensorSpec
 
 CHANNELS, SEED = 16, 5
+VAE_FACTOR = ARCHITECTURE.sampling().vae_factor
 
 
 class Shrink(nn.Module):
@@ -40,7 +43,7 @@ class Grow(nn.Module):
         return F.pixel_shuffle(self.conv(latent), VAE_FACTOR).tanh()
 
 
-def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> System:
+def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> Pipeline:
     """Weights by seed; compiles in seconds where diffusers' VAE takes minutes."""
     config = smallest_config(flavour)
     image = ("images", 3, "pixel_height", "pixel_width")
@@ -50,10 +53,10 @@ def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> System:
             ("vae_encoder", Shrink(), TensorSpec("image", "float32", image), "moments"),
             ("vae_decoder", Grow(), TensorSpec("latent", "float32", latent), "image"),
         ]
-    surroundings = []
+    vae = []
     for name, module, given, made in halves:
         shapes = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-        surroundings.append(
+        vae.append(
             ComponentSource(
                 name,
                 module.eval().requires_grad_(False),
@@ -63,9 +66,15 @@ def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> System:
                 RandomWeights(shapes, seed),
             )
         )
-    return System(
+    network, sampling = (
         Dit4sr(config, RandomWeights(read_tensors(config), seed), "random"),
-        tuple(surroundings),
-        {"random weights": f"seed {seed}"},
-        random_prompts(seed, config, tokens=333),
+        ARCHITECTURE.sampling(),
+    )
+    return Pipeline(
+        ARCHITECTURE.name,
+        network,
+        sampling,
+        vae=tuple(vae),
+        origin={"random weights": f"seed {seed}"},
+        prompts=random_prompts(seed, network.card("fp32", sampling), tokens=333),
     )

@@ -10,20 +10,11 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from dit4sr.export.architecture import ComponentSource
-from dit4sr.export.weights.sources import WeightSource
+from dit4sr.export.architectures.autoencoder_kl.config import SD35_VAE, read_config
+from dit4sr.export.component import ComponentSource
+from dit4sr.export.weights.checkpoint import Checkpoint, check_layout
+from dit4sr.export.weights.sources import RandomWeights, StateDict, WeightSource
 from dit4sr.runtime.manifest import TensorSpec
-
-SD35_VAE: Mapping[str, Any] = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "latent_channels": 16,
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-    "use_quant_conv": False,
-    "use_post_quant_conv": False,
-}
 
 
 class VaeEncoder(nn.Module):
@@ -56,10 +47,10 @@ class VaeDecoder(nn.Module):
 class Vae:
     """An AutoencoderKL without quant convolutions, as SD3.5's is."""
 
-    source: WeightSource
+    weights: WeightSource
     config: Mapping[str, Any] = field(default_factory=lambda: SD35_VAE)
 
-    def parts(self) -> list[ComponentSource]:
+    def components(self) -> list[ComponentSource]:
         """`vae_encoder` and `vae_decoder`."""
         vae = self.network()
         channels = self.config["latent_channels"]
@@ -74,7 +65,7 @@ class Vae:
                 (TensorSpec(given, "float32", ("images", width, *_plane(given))),),
                 (made,),
                 {key: key for key in module.state_dict()},
-                self.source,
+                self.weights,
             )
             for name, module, (given, width, made) in ends
         ]
@@ -91,3 +82,16 @@ class Vae:
 
 def _plane(tensor: str) -> tuple[str, str]:
     return ("pixel_height", "pixel_width") if tensor == "image" else ("height", "width")
+
+
+def checkpoint_vae(checkpoint: Checkpoint, factor: int) -> Vae:
+    """The VAE in a folder of diffusers' layout, checked tensor by tensor."""
+    vae = Vae(checkpoint, read_config(checkpoint.path / "config.json", factor))
+    check_layout(checkpoint, vae.layout(), "the VAE that its config describes")
+    return vae
+
+
+def random_vae(config: Mapping[str, Any], seed: int) -> Vae:
+    """A VAE with weights by seed."""
+    layout = Vae(StateDict({}), config).layout()
+    return Vae(RandomWeights(layout, seed), config)

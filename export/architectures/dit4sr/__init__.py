@@ -1,1 +1,99 @@
-"""DiT4SR: SD3.5-Medium with an LR stream in every block."""
+"""DiT4SR: SD3.5-Medium with an LR stream in every block.
+
+``released`` is the transformer as published, ``deployed`` the same network with nothing left to save; between
+them stand the recipes by which weights of the one become weights of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
+from dit4sr.export.architectures.dit4sr.options import OPTIONS
+
+if TYPE_CHECKING:
+    import click
+
+    from dit4sr.export.architectures.anatomy import Anatomy
+    from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+    from dit4sr.export.architectures.dit4sr.network import Dit4sr
+    from dit4sr.export.architectures.dit4sr.reference import ReleasedReference
+    from dit4sr.export.architectures.protocol import Choices, Config
+    from dit4sr.export.sampling import Sampling
+    from dit4sr.export.weights.checkpoint import Checkpoint
+
+# torch takes seconds to import, and the register needs none of it.
+# ruff: noqa: PLC0415
+
+
+class Dit4srArchitecture:
+    """What DiT4SR offers to exporter, calibration and benchmark."""
+
+    name = "dit4sr"
+    layers = LAYERS
+    ablations: Mapping[str, str] = MappingProxyType(
+        {
+            "folds": "every projection a product of its own, the LR stream's in two",
+            "inject": "the injection by standard operators on pictures",
+            "attention": "heads split, joined and attended to by standard operators",
+        }
+    )
+
+    def options(self) -> Sequence[click.Option]:
+        """Flavour, variant, and whether the LR stream is yet to be trained."""
+        return OPTIONS
+
+    def sampling(self) -> Sampling:
+        """SD3.5-Medium's and DiT4SR's published values."""
+        from dit4sr.export.sampling import Sampling
+
+        return Sampling(name="DiT4SR", steps=40, guidance=8.0, text_tokens=333)
+
+    def detect(self, checkpoint: Checkpoint) -> bool:
+        """True if there are blocks with an LR stream, or those of SD3.5 that one could be added to."""
+        return "transformer_blocks.0.attn.to_q.weight" in checkpoint.tensors
+
+    def load(self, checkpoint: Checkpoint, choices: Choices) -> Dit4sr:
+        """Tell sizes, flavour and variant, and check every tensor."""
+        from dit4sr.export.architectures.dit4sr.loading import load_network
+
+        return load_network(checkpoint, choices)
+
+    def published(self, choices: Choices) -> Config:
+        """SD3.5-Medium's sizes; flavour copied unless the variant rules it out."""
+        return self._published(choices).to_json()
+
+    def random(self, config: Config, seed: int) -> Dit4sr:
+        """The network with weights by seed."""
+        from dit4sr.export.architectures.dit4sr.network import random_network
+
+        return random_network(self._config(config), seed)
+
+    def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
+        """Parameters and products, counted on meta tensors."""
+        from dit4sr.export.architectures.dit4sr.anatomy import anatomy_of
+
+        return anatomy_of(self._config(config), picture, text_tokens, self.sampling().vae_factor)
+
+    def reference(self, config: Config) -> ReleasedReference:
+        """The released formulation."""
+        from dit4sr.export.architectures.dit4sr.reference import ReleasedReference
+
+        return ReleasedReference(self._config(config))
+
+    def _config(self, config: Config) -> TransformerConfig:
+        from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+
+        return TransformerConfig.from_json(config, source="the manifest's config of the network")
+
+    def _published(self, choices: Choices) -> TransformerConfig:
+        from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
+
+        variant = Variant(choices.get("variant") or Variant.FULL)
+        default = Flavour.OWN if variant is Variant.A else Flavour.COPIED
+        return TransformerConfig(flavour=Flavour(choices.get("flavour") or default), variant=variant)
+
+
+ARCHITECTURE = Dit4srArchitecture()

@@ -14,15 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dit4sr.export.architectures.anatomy import MacCount
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
 from dit4sr.export.architectures.dit4sr.layout import meta_transformer
 
-MacCount = Mapping[str, int]
-"""Multiply-accumulates by group."""
-
-_ATTENTION_IN = r"\.attn2?\.(to_[qkv]|to_[qkv]_control|noise_qkv|lr_qkv)$"
 _MLP = r"\.ff\.(net\..*|expand|contract)$"
 
 GROUPS = {
@@ -66,11 +63,6 @@ def simplified_macs(config: TransformerConfig, latent: tuple[int, int], text_tok
         )
     without_lr = _released(config, latent, text_tokens, with_lr=False)
     return _split_shared(_count(model, inputs), without_lr, {"noise MLP": "LR MLP"})
-
-
-def tera_flops(macs: MacCount, *, rows: int, steps: int) -> float:
-    """Floating-point operations of a whole picture's sampling, in units of 10¹²."""
-    return 2 * sum(macs.values()) * rows * steps / 1e12
 
 
 def _released(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from dit4sr.export.architectures.dit4sr.layout import (
     read_tensors,
     unread_tensors,
 )
+from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.protocol import Choices
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout, open_checkpoint
 from dit4sr.runtime.errors import BadInputError
 
@@ -48,6 +50,34 @@ def load_transformer(
     model = meta_transformer(config)
     model.load_state_dict(weights, strict=True, assign=True)
     return model
+
+
+def load_network(checkpoint: Checkpoint, choices: Choices) -> Dit4sr:
+    """A checkpoint's network; its weights stay on disk until they are read one by one."""
+    untrained = bool(choices.get("untrained"))
+    config = checkpoint_config(
+        checkpoint,
+        flavour=Flavour(choices["flavour"]) if choices.get("flavour") else None,
+        variant=Variant(choices["variant"]) if choices.get("variant") else None,
+        untrained=untrained,
+    )
+    if untrained:
+        return Dit4sr(config, Untrained(checkpoint, config), "untrained LR stream")
+    return Dit4sr(config, checkpoint)
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """SD3.5's weights with fresh LR weights where it has none."""
+
+    checkpoint: Checkpoint
+    config: TransformerConfig
+
+    def read(self, key: str) -> Tensor:
+        """Read what is there, and begin what is not."""
+        if key not in lr_tensors(self.config):
+            return self.checkpoint.read(key)
+        return fresh_lr_weight(key, self.config, self.checkpoint.read)
 
 
 def checkpoint_config(

@@ -1,43 +1,49 @@
-"""DiT4SR as an architecture the exporter can take."""
+"""DiT4SR with its weights, as the exporter takes it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dit4sr.export.architecture import ComponentSource
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
+from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES, Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
+from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
-from dit4sr.export.architectures.step import Step
-from dit4sr.export.sampling import Sampling
-from dit4sr.export.weights.sources import WeightSource
+from dit4sr.export.architectures.step import Step, step_recipes
+from dit4sr.export.component import ComponentSource
+from dit4sr.export.weights.sources import RandomWeights, WeightSource
 from dit4sr.runtime.manifest import ModelCard, PositionTable, TensorSpec
 
-VAE_FACTOR = 8
+if TYPE_CHECKING:
+    from dit4sr.export.sampling import Sampling
 
 
 @dataclass(frozen=True)
 class Dit4sr:
-    """The transformer's two components; the picture's others join from elsewhere."""
+    """A transformer of some size, flavour and variant, and where its weights are read from."""
 
     config: TransformerConfig
-    source: WeightSource
-    weights: str = "trained"
-    sampling: Sampling = field(default_factory=Sampling)
+    weights: WeightSource
+    trained: str = "trained"
+    """Or in what sense its weights are not."""
 
-    def card(self, precision: str) -> ModelCard:
+    def to_json(self) -> dict[str, Any]:
+        """Sizes, flavour and variant."""
+        return self.config.to_json()
+
+    def card(self, precision: str, sampling: Sampling) -> ModelCard:
         """What the sampler needs to know."""
-        config, sampling = self.config, self.sampling
+        config = self.config
         return ModelCard(
             name=sampling.name,
             flavour=config.flavour.value,
             variant=config.variant.value,
             precision=precision,
             latent_channels=config.in_channels,
-            vae_factor=VAE_FACTOR,
+            vae_factor=sampling.vae_factor,
             scaling=sampling.scaling,
             shift=sampling.shift,
             patch_size=config.patch_size,
@@ -49,10 +55,10 @@ class Dit4sr:
             text_channels=config.joint_attention_dim,
             pooled_channels=config.pooled_projection_dim,
             positions=PositionTable(config.width, config.pos_embed_max_size, config.base_grid),
-            weights=self.weights,
+            weights=self.trained,
         )
 
-    def parts(self) -> list[ComponentSource]:
+    def components(self) -> list[ComponentSource]:
         """`prepare` and `step`."""
         config = self.config
         with torch.device("meta"):
@@ -70,7 +76,7 @@ class Dit4sr:
                 ),
                 ("lr_tokens", "text_tokens", "modulation"),
                 prepare_recipes(config),
-                self.source,
+                self.weights,
             ),
             ComponentSource(
                 "step",
@@ -86,10 +92,16 @@ class Dit4sr:
                     _floats("positions", "tokens", config.width),
                 ),
                 ("next_latent", "velocity"),
-                denoiser_recipes(config),
-                self.source,
+                step_recipes(denoiser_recipes(config)),
+                self.weights,
+                rounded_modules=ROUNDED_MODULES,
             ),
         ]
+
+
+def random_network(config: TransformerConfig, seed: int) -> Dit4sr:
+    """A network with weights by seed."""
+    return Dit4sr(config, RandomWeights(read_tensors(config), seed), f"random, seed {seed}")
 
 
 def _floats(name: str, *shape: int | str) -> TensorSpec:

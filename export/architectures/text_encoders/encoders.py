@@ -10,10 +10,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from dit4sr.export.architecture import ComponentSource
 from dit4sr.export.architectures.text_encoders.clip import ClipConfig, ClipText
 from dit4sr.export.architectures.text_encoders.t5 import T5Config, T5Encoder
 from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
+from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout, open_checkpoint, read_json
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
 from dit4sr.runtime.errors import BadInputError
@@ -50,10 +50,10 @@ class TextEncoder:
 
     name: str
     config: EncoderConfig
-    source: WeightSource
+    weights: WeightSource
     tokenizer: Tokenizer | None = None
 
-    def part(self) -> ComponentSource:
+    def component(self) -> ComponentSource:
         """The component."""
         config, module = self.config, network(self.config)
         is_clip = isinstance(config, ClipConfig)
@@ -63,7 +63,7 @@ class TextEncoder:
             (TensorSpec("token_ids", "int64", ("images", prompt_tokens(config) if is_clip else "text")),),
             ("text", "pooled") if is_clip else ("text",),
             {key: key for key in module.state_dict()},
-            self.source,
+            self.weights,
             vocabulary=config.vocab_size,
             tokenizer=self.tokenizer,
             static_sizes={"text": prompt_tokens(config)},
@@ -76,14 +76,14 @@ class TextEncoders:
 
     encoders: tuple[TextEncoder, ...]
 
-    def parts(self) -> list[ComponentSource]:
+    def components(self) -> list[ComponentSource]:
         """`text_clip_l`, `text_clip_g` and `text_t5`, or those of them that are there."""
-        return [encoder.part() for encoder in self.encoders]
+        return [encoder.component() for encoder in self.encoders]
 
     def checkpoints(self) -> list[Checkpoint]:
         """Where their weights come from, as far as those are files."""
-        sources = [encoder.source for encoder in self.encoders]
-        return [source for source in sources if isinstance(source, Checkpoint)]
+        found = [encoder.weights for encoder in self.encoders]
+        return [weights for weights in found if isinstance(weights, Checkpoint)]
 
 
 def checkpoint_encoders(path: Path) -> TextEncoders:

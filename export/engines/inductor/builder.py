@@ -1,18 +1,13 @@
-"""Engines that torch alone can run: each component exported and compiled ahead of time by AOTInductor.
+"""From the network in torch to packages that torch alone can run, compiled ahead of time by AOTInductor.
 
-A package is fixed to the training tile, because what is fixed compiles to the fastest code and can be
-recorded as one CUDA graph. Components that see rows get a package for two rows, with guidance, and one for a
-single row, over the same weights. The VAE takes pictures of any size, and `prepare` any number of steps.
+Components that see rows get a package for two rows, with guidance, and one for a single row, over the same
+weights.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import re
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,59 +15,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dit4sr.export.architecture import ComponentSource, Sizes, axis_size, static_sizes
-from dit4sr.export.engines import Progress, add_engines
+from dit4sr.export.component import ComponentSource
+from dit4sr.export.engines.adding import Progress, add_engines
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
+from dit4sr.export.engines.inductor.preflight import preflight
+from dit4sr.export.engines.inductor.sizes import fixed_inputs, free_axes, has_rows, package_sizes
 from dit4sr.export.verify import (
     DTYPES,
     Allowance,
     Arrays,
     Runner,
-    compared_part,
+    compared_component,
     seeded_inputs,
     torch_runners,
     weight_of,
 )
-from dit4sr.runtime.backends.choice import AUTO
-from dit4sr.runtime.backends.inductor.packages import CPU, NAME, gpu_target, instruction_sets
+from dit4sr.runtime.axes import Sizes
+from dit4sr.runtime.backends.inductor import CPU, NAME
+from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
-from dit4sr.runtime.manifest import Check, Component, Engine, Manifest, ModelCard, TensorSpec, record_of
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.manifest import Check, Engine, Manifest, record_of
 
 if TYPE_CHECKING:
-    from dit4sr.export.pipeline import System
-
-PICTURE_AXES = {"pixel_height", "pixel_width", "height", "width"}
-STEP_AXES = {"steps"}
-
-
-@dataclass(frozen=True)
-class InductorConfig:
-    """What to compile, and how."""
-
-    device: str = AUTO
-    architecture: int | None = None
-    """The GPU it must be for, as in 90; torch compiles only for the one that is here."""
-    picture: tuple[int, int] | None = None
-    """Height and width in pixels; the training tile by default."""
-    branches: tuple[int, ...] = (2, 1)
-    """Rows to compile for: two with guidance, one without."""
-    max_autotune: bool = False
-    components: tuple[str, ...] = ()
-    verify: bool = True
+    from dit4sr.export.pipeline import Pipeline
 
 
 def add_to(
-    bundle: Bundle, system: System, config: InductorConfig, *, progress: Progress = lambda _: None
+    bundle: Bundle, pipeline: Pipeline, config: InductorConfig, *, progress: Progress = lambda _: None
 ) -> Manifest:
     """Add engines to a bundle that was exported from the same weights."""
-    if dict(bundle.manifest.provenance.checkpoint) != dict(system.checkpoint):
+    if dict(bundle.manifest.provenance.checkpoint) != dict(pipeline.origin):
         raise BadInputError(
             f"{bundle.path} was exported from other weights", fix="give the checkpoint that it came from"
         )
-    parts = [*system.surroundings, *system.architecture.parts()]
-    return add_engines(bundle, partial(build, parts=parts, config=config), progress=progress)
+    return add_engines(bundle, partial(build, parts=pipeline.components(), config=config), progress=progress)
 
 
 def build(
@@ -95,44 +74,21 @@ def build(
     engines: list[Engine] = []
     for part in chosen:
         progress(f"{part.name}: weights for {target}")
-        engines += _Workshop(bundle, part, config, target).build(place, folder, progress)
+        engines += _PackageBuilder(bundle, part, config, target).build(place, folder, progress)
     return tuple(engines)
 
 
-def preflight(precision: str, config: InductorConfig) -> str:
-    """The target, if everything that compiling takes is here."""
-    if precision not in DTYPES:
-        raise BadInputError(f"a bundle in {precision}", expected=f"{', '.join(DTYPES)} for {NAME} engines")
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise MissingDependencyError(
-            f"no C++ compiler {compiler!r}, which {NAME} engines need",
-            fix="install g++, or set CXX",
-        )
-    found = None if config.device == CPU else gpu_target()
-    if found is None and (config.device != AUTO or config.architecture) and config.device != CPU:
-        raise MissingDependencyError(
-            f"no CUDA device here, and {NAME} engines are compiled where they run",
-            fix="build on the machine with the GPU, or with --device cpu",
-        )
-    if config.architecture and found != f"sm_{config.architecture}":
-        raise IncompatibleError(
-            f"this machine compiles for {found or CPU}",
-            expected=f"sm_{config.architecture}",
-            fix="build on a machine with that GPU",
-        )
-    return found or CPU
-
-
-class _Workshop:
-    """One component on its way to packages."""
+class _PackageBuilder:
+    """Compiles one component into its packages."""
 
     def __init__(self, bundle: Bundle, part: ComponentSource, config: InductorConfig, target: str) -> None:
         self._card, self._component = bundle.card, bundle.components[part.name]
         self._part, self._config, self._target = part, config, target
         self._device = torch.device("cpu" if target == CPU else "cuda")
         rounding = DTYPES[bundle.card.precision]
-        self._module = MixedModule(part.module, partial(weight_of, part), rounding, self._device)
+        self._module = MixedModule(
+            part.module, partial(weight_of, part), rounding, self._device, part.rounded_modules
+        )
 
     def build(self, place: Path, folder: Path, progress: Progress) -> list[Engine]:
         """Weights once, and a package for each number of rows."""
@@ -183,7 +139,7 @@ class _Workshop:
         """Against torch, as the exporter checks its graphs."""
         part, precision = self._part, self._card.precision
         runners = [*torch_runners(part, precision), lambda: self._runner(path, constants)]
-        return tuple(compared_part(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
+        return tuple(compared_component(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
 
     def _runner(self, path: Path, constants: dict[str, torch.Tensor]) -> Runner:
         runner = torch._inductor.aoti_load_package(str(path))
@@ -196,47 +152,6 @@ class _Workshop:
             return [answer.cpu().numpy() for answer in answers]
 
         return run
-
-
-def picture_of(text: str) -> tuple[int, int]:
-    """A profile's height and width: 512x768, or one number for a square."""
-    sides = re.fullmatch(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", text)
-    if not sides:
-        raise BadInputError(f"profile {text!r}", expected=f"a size as 512x768 for {NAME} engines")
-    return int(sides[1]), int(sides[2] or sides[1])
-
-
-def has_rows(part: ComponentSource) -> bool:
-    """Whether guidance doubles what the part sees."""
-    return any("rows" in spec.shape for spec in part.inputs)
-
-
-def free_axes(part: ComponentSource) -> set[str]:
-    """Axes that one package takes at any size."""
-    return STEP_AXES if has_rows(part) else PICTURE_AXES
-
-
-def package_sizes(card: ModelCard, part: ComponentSource, config: InductorConfig, branches: int) -> Sizes:
-    """Every axis of a package."""
-    sizes = dict(static_sizes(card, part))
-    if config.picture:
-        unit = card.vae_factor * card.patch_size
-        if any(side < unit or side % unit for side in config.picture):
-            raise BadInputError(f"a profile of {config.picture}", expected=f"multiples of {unit}")
-        height, width = (side // card.vae_factor for side in config.picture)
-        sizes |= {"height": height, "width": width}
-        sizes |= {"pixel_height": config.picture[0], "pixel_width": config.picture[1]}
-        sizes["tokens"] = (height // card.patch_size) * (width // card.patch_size)
-    return {**sizes, "branches": branches, "rows": branches}
-
-
-def fixed_inputs(component: Component, part: ComponentSource, sizes: Sizes) -> tuple[TensorSpec, ...]:
-    """The component's inputs with the sizes that a package fixes."""
-    free = free_axes(part)
-    return tuple(
-        replace(spec, shape=tuple(a if a in free else axis_size(a, sizes) for a in declared.shape))
-        for spec, declared in zip(component.inputs, part.inputs, strict=True)
-    )
 
 
 def versions(target: str) -> dict[str, str]:

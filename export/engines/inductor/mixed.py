@@ -1,4 +1,4 @@
-"""A module that computes as its graph does: products in half, all else in FP32."""
+"""A module that computes as its graph does: matrix products and convolutions in half, all else in FP32."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention
-from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
 from dit4sr.kernels.depthwise_inject import triton_op as depthwise
 from dit4sr.kernels.joint_attention import triton_op as joint
 
@@ -37,8 +35,8 @@ PRODUCTS: Mapping[Any, Callable[..., Any]] = {
     )
 } | dict(OPERATORS)
 
-WITH_PRODUCTS = (nn.Linear, nn.Conv2d, PackedAttention, InjectedFeedForward)
-"""Modules all of whose own weights are read by products; those of norms and tables stay FP32."""
+ROUNDED_MODULES = (nn.Linear, nn.Conv2d)
+"""Modules of torch's all of whose weights are read by products; those of norms and tables stay FP32."""
 
 
 class MixedProducts(TorchFunctionMode):
@@ -68,15 +66,20 @@ class MixedModule(nn.Module):
         weight: Callable[[str], Tensor],
         rounding: torch.dtype,
         device: torch.device,
+        rounded_modules: tuple[type[nn.Module], ...] = (),
     ) -> None:
-        """``module`` may be on meta tensors; ``weight`` gives each of its tensors by name."""
+        """``module`` may be on meta tensors; ``weight`` gives each of its tensors by name.
+
+        ``rounded_modules`` are those of the network's own all of whose weights are read by products.
+        """
         super().__init__()
         self.module = copy.deepcopy(module)
         self._rounding = rounding
+        kinds: tuple[type[nn.Module], ...] = (*ROUNDED_MODULES, *rounded_modules)
         rounded = {
             f"{path}.{name}".removeprefix(".")
             for path, part in self.module.named_modules()
-            if isinstance(part, WITH_PRODUCTS)
+            if isinstance(part, kinds)
             for name, _ in part.named_parameters(recurse=False)
         }
         weights = {

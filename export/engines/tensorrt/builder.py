@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from dit4sr.export.engines import Progress
-from dit4sr.export.engines.tensorrt.compiler import Built, Compiler, Order, Shapes
+from dit4sr.export.engines.adding import Progress, add_engines
+from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan, Compiler, Shapes
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.graph import PreparedGraph, prepared
 from dit4sr.export.engines.tensorrt.preflight import check_disk, preflight
@@ -20,12 +21,12 @@ from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Engine, PlanDetails, record_of
+from dit4sr.runtime.manifest import Engine, Manifest, PlanDetails, record_of
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What builds, what runs, and where."""
+    """The library that builds, the backend that runs, and the machine they are on."""
 
     machine: Machine
     compiler: Callable[[], Compiler]
@@ -43,6 +44,17 @@ def tools_here() -> Tools:
     return Tools(this_machine(), compiler, TensorRt)
 
 
+def add_to(
+    bundle: Bundle,
+    config: TensorRtConfig,
+    *,
+    progress: Progress = lambda _: None,
+    tools: Tools | None = None,
+) -> Manifest:
+    """Add plans to a bundle, whole or not at all. The checkpoint is not needed."""
+    return add_engines(bundle, partial(build, config=config, tools=tools), progress=progress)
+
+
 def build(
     bundle: Bundle, *, config: TensorRtConfig, folder: Path, progress: Progress, tools: Tools | None = None
 ) -> tuple[Engine, ...]:
@@ -55,16 +67,16 @@ def build(
     }
     if not config.weight_stripped:
         check_disk(bundle, {name: len(plans) for name, plans in profiles.items()}, folder)
-    workshop = _Workshop(bundle, config, folder, tools, progress)
-    return tuple(workshop.build(name, plans) for name, plans in _pairs(profiles))
+    builder = _PlanBuilder(bundle, config, folder, tools, progress)
+    return tuple(builder.build(name, plans) for name, plans in _pairs(profiles))
 
 
 def _pairs(profiles: dict[str, list[Profile]]) -> list[tuple[str, Profile]]:
     return [(name, profile) for name, plans in profiles.items() for profile in plans]
 
 
-class _Workshop:
-    """What all plans of a bundle have in common."""
+class _PlanBuilder:
+    """Builds plans of one bundle, one after the other."""
 
     def __init__(
         self, bundle: Bundle, config: TensorRtConfig, folder: Path, tools: Tools, progress: Progress
@@ -110,9 +122,9 @@ class _Workshop:
         )
         return self._examined(label, record, profile, built, graph.attentions)
 
-    def _built(self, label: str, graph: PreparedGraph, shapes: Mapping[str, Shapes]) -> Built:
+    def _built(self, label: str, graph: PreparedGraph, shapes: Mapping[str, Shapes]) -> BuiltPlan:
         config = self._config
-        order = Order(
+        request = BuildRequest(
             graph=graph,
             shapes=shapes,
             profiles=config.concurrency,
@@ -123,12 +135,12 @@ class _Workshop:
             timing_cache=self._cache.read(),
         )
         try:
-            return self._compiler.compile(order, lambda phase: self._progress(f"{label}: {phase}"))
+            return self._compiler.compile(request, lambda phase: self._progress(f"{label}: {phase}"))
         except RuntimeError as error:
             raise translated(error, label) from None
 
     def _examined(
-        self, label: str, record: Engine, profile: Profile, built: Built, attentions: int
+        self, label: str, record: Engine, profile: Profile, built: BuiltPlan, attentions: int
     ) -> Engine:
         """The record with what was found: counts, errors, times."""
         from dit4sr.export.engines.tensorrt.verify import layer_times, verified  # noqa: PLC0415 - loads torch

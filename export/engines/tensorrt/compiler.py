@@ -1,4 +1,4 @@
-"""The little that is asked of TensorRT's builder."""
+"""The few operations of TensorRT's builder that making a plan takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Order:
+class BuildRequest:
     """One plan to be built."""
 
     graph: PreparedGraph
@@ -28,8 +28,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Built:
-    """A plan, and what there is to know of it."""
+class BuiltPlan:
+    """A plan, and what the library tells of it."""
 
     plan: Any
     """Its bytes, in the library's memory."""
@@ -41,6 +41,6 @@ class Built:
 class Compiler(Protocol):
     """TensorRT's builder."""
 
-    def compile(self, order: Order, progress: Callable[[str], None]) -> Built:
+    def compile(self, request: BuildRequest, progress: Callable[[str], None]) -> BuiltPlan:
         """Build; raises a `RuntimeError` that says what the library said."""
         ...

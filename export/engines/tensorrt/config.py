@@ -1,4 +1,4 @@
-"""What to build, and how."""
+"""Which plans to build, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Form = Literal["plugin", "native"]
 
 @dataclass(frozen=True)
 class Forms:
-    """What becomes of our operators: kernels of ours, or the standard operators of their bodies.
+    """The form of our operators in a plan: kernels of ours, or the standard operators of their bodies.
 
     Attention is what TensorRT has fused kernels for, while the injected convolution it would cut into pieces.
     Which is faster where has not been measured.

@@ -9,9 +9,9 @@ from typing import Any
 
 import tensorrt as trt
 
-from dit4sr.export.engines.tensorrt.compiler import Built, Order
+from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan
 from dit4sr.export.engines.tensorrt.graph import PreparedGraph
-from dit4sr.runtime.backends.tensorrt.library import Complaints
+from dit4sr.runtime.backends.tensorrt.library import ErrorLogger
 
 PLUGINS = {
     "JointAttention": "dit4sr.kernels.joint_attention.plugin",
@@ -24,23 +24,23 @@ class TensorRtCompiler:
     """TensorRT's builder, parser and inspector."""
 
     def __init__(self) -> None:
-        self._complaints = Complaints()
-        self._builder = trt.Builder(self._complaints)
+        self._errors = ErrorLogger()
+        self._builder = trt.Builder(self._errors)
 
-    def compile(self, order: Order, progress: Callable[[str], None]) -> Built:
+    def compile(self, request: BuildRequest, progress: Callable[[str], None]) -> BuiltPlan:
         """Parse, configure, build, inspect."""
-        register(order.graph.plugins)
+        register(request.graph.plugins)
         network = self._builder.create_network(_network_flags())
-        parser = trt.OnnxParser(network, self._complaints)
-        self._parse(parser, order.graph)
-        config = self._configured(order)
+        parser = trt.OnnxParser(network, self._errors)
+        self._parse(parser, request.graph)
+        config = self._configured(request)
         monitor = ProgressMonitor(progress)
         config.progress_monitor = monitor
         plan = self._builder.build_serialized_network(network, config)
         if plan is None:
-            raise self._complaints.about("TensorRT builds no plan")
+            raise self._errors.error("TensorRT builds no plan")
         cache = bytes(config.get_timing_cache().serialize())
-        return Built(plan, self._layers(plan, order), cache)
+        return BuiltPlan(plan, self._layers(plan, request), cache)
 
     def _parse(self, parser: Any, graph: PreparedGraph) -> None:
         # The path is where weights outside the graph are looked for.
@@ -50,35 +50,35 @@ class TensorRtCompiler:
         reasons = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
         raise RuntimeError(f"TensorRT cannot read {graph.path}: {'; '.join(reasons)}")
 
-    def _configured(self, order: Order) -> Any:
+    def _configured(self, request: BuildRequest) -> Any:
         config = self._builder.create_builder_config()
-        config.builder_optimization_level = order.level
+        config.builder_optimization_level = request.level
         config.max_aux_streams = 0  # a recording should be one line of launches
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         config.clear_flag(trt.BuilderFlag.TF32)  # FP32 in the graph was meant
-        if order.workspace is not None:
-            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, order.workspace)
-        if order.version_compatible:
+        if request.workspace is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace)
+        if request.version_compatible:
             config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-        if order.weight_stripped:
+        if request.weight_stripped:
             config.set_flag(trt.BuilderFlag.STRIP_PLAN)
-        for _ in range(order.profiles if order.shapes else 0):
+        for _ in range(request.profiles if request.shapes else 0):
             profile = self._builder.create_optimization_profile()
-            for name, (least, best, most) in order.shapes.items():
+            for name, (least, best, most) in request.shapes.items():
                 profile.set_shape(name, least, best, most)
             config.add_optimization_profile(profile)
-        cache = config.create_timing_cache(order.timing_cache)
+        cache = config.create_timing_cache(request.timing_cache)
         if not config.set_timing_cache(cache, False):
             # Of another machine or version: begin a new one.
             config.set_timing_cache(config.create_timing_cache(b""), False)
         return config
 
-    def _layers(self, plan: Any, order: Order) -> list[dict[str, Any]]:
-        runtime = trt.Runtime(self._complaints)
-        runtime.engine_host_code_allowed = order.version_compatible
+    def _layers(self, plan: Any, request: BuildRequest) -> list[dict[str, Any]]:
+        runtime = trt.Runtime(self._errors)
+        runtime.engine_host_code_allowed = request.version_compatible
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise self._complaints.about("TensorRT rejects the plan it has built")
+            raise self._errors.error("TensorRT rejects the plan it has built")
         inspector = engine.create_engine_inspector()
         text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
         layers = json.loads(text).get("Layers", [])

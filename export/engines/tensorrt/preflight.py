@@ -12,7 +12,7 @@ import numpy as np
 
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.backends.tensorrt.compatibility import numbers
-from dit4sr.runtime.backends.tensorrt.machine import Machine
+from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
@@ -22,6 +22,11 @@ NUMPY_READY = (11, 2, 1)
 """From here on TensorRT's plugins understand NumPy 2.4."""
 FP8_ARCHITECTURE = 89
 INSTALL = "pip install 'dit4sr[tensorrt]'"
+
+
+def check(precision: str, config: TensorRtConfig) -> None:
+    """Refuse what could not be built on this machine, before there is a bundle to build it from."""
+    check_machine(precision, config, this_machine())
 
 
 def preflight(bundle: Bundle, config: TensorRtConfig, machine: Machine) -> None:
@@ -34,7 +39,7 @@ def preflight(bundle: Bundle, config: TensorRtConfig, machine: Machine) -> None:
 
 
 def check_machine(precision: str, config: TensorRtConfig, machine: Machine) -> None:
-    """What can be said before there is a bundle."""
+    """Refuse what can be known to fail without a bundle."""
     _check_request(precision, config)
     _check_libraries(machine, uses_plugins="plugin" in astuple(config.forms))
     _check_device(precision, config, machine)

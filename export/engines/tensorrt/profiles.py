@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dit4sr.export.engines.sizes import parse_size
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, ModelCard, SizeRange, TensorSpec
 
@@ -41,7 +42,7 @@ class Span:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is one size."""
+        """True if there is one size."""
         return self.least == self.most
 
     def times(self, other: Span) -> Span:
@@ -91,7 +92,7 @@ def picture_spans(text: str) -> tuple[Span, Span]:
     Of two sizes the larger is also the best: ``512:512x512`` is one size.
     """
     try:
-        sizes = [_sides(size) for size in text.lower().replace("×", "x").split(":")]
+        sizes = [parse_size(size) for size in text.split(":")]
     except ValueError:
         sizes = []
     match sizes:
@@ -107,14 +108,6 @@ def picture_spans(text: str) -> tuple[Span, Span]:
             )
     heights, widths = zip(*sizes, strict=True)
     return Span(*heights), Span(*widths)
-
-
-def _sides(size: str) -> tuple[int, int]:
-    """A height and a width; one number is both."""
-    sides = [int(side) for side in size.split("x")]
-    if len(sides) > 2:
-        raise ValueError(size)
-    return sides[0], sides[-1]
 
 
 def profiles_of(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.backends.tensorrt.machine import Machine
+from dit4sr.runtime.files import user_cache
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class TimingCache:
     @classmethod
     def of(cls, folder: Path | None, machine: Machine) -> TimingCache:
         """In a folder, the user's cache folder by default."""
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        home = folder or Path(os.environ.get("DIT4SR_CACHE") or base / "dit4sr") / "tensorrt"
+        home = folder or user_cache("tensorrt")
         device = "".join(c if c.isalnum() else "-" for c in machine.device) or machine.architecture
         return cls(home / f"{machine.tensorrt}-{device}.cache")
 

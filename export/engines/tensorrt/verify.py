@@ -14,7 +14,7 @@ import onnx
 from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.verify import Arrays, graph_runner, relative_error, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.plans import Plan
+from dit4sr.runtime.backends.tensorrt.plans import plans_for
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError
 from dit4sr.runtime.manifest import Check, TensorSpec
@@ -63,7 +63,7 @@ def verified(bundle: Bundle, backend: TensorRt, profile: Profile) -> tuple[Check
 def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str, float]:
     """Milliseconds of each layer of a bundle's only plan, once it is warm."""
     [engine] = bundle.engines
-    [plan] = Plan.all_of(bundle, engine.component, engine.gpu_architecture)
+    [plan] = plans_for(bundle, engine.component, engine.gpu_architecture)
     path = bundle.checked(engine.files)[0]
     weights = bundle.component_file(engine.component) if plan.details.is_stripped else None
     loaded = backend.driver.load(path, weights=weights, runs_own_code=plan.details.is_version_compatible)

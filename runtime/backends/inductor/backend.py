@@ -14,19 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends.choice import AUTO
+from dit4sr.runtime.backends.compiled import compiled_for, engine_for, fixed_sizes
 from dit4sr.runtime.backends.failures import translated
-from dit4sr.runtime.backends.graph_replay import Call, Recorder, Replay, Tensors, trusted_replay
-from dit4sr.runtime.backends.inductor.packages import CPU, NAME, Package, chosen_target, fixed_sizes
+from dit4sr.runtime.backends.graph_replay import (
+    WARM_RUNS,
+    Call,
+    Recorder,
+    Replay,
+    Tensors,
+    trusted_replay,
+)
+from dit4sr.runtime.backends.inductor import CPU, NAME
+from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of, read_weights, tensor_of
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import IncompatibleError
 from dit4sr.runtime.manifest import TensorSpec
 
 CUDA = "cuda"
-WARM_RUNS = 2
-"""Runs before a recording: libraries set themselves up in the first ones."""
 
 
 class Inductor:
@@ -46,11 +51,6 @@ class Inductor:
         if threads:
             torch.set_num_threads(threads)
 
-    @classmethod
-    def of(cls, bundle: Bundle, device: str = AUTO, threads: int = 0) -> Inductor:
-        """For those of a bundle's packages that run here."""
-        return cls(chosen_target(bundle, device), threads)
-
     @property
     def device(self) -> str:
         """``cpu`` or ``cuda``."""
@@ -63,11 +63,7 @@ class Inductor:
 
     def open(self, bundle: Bundle, component: str) -> InductorEngine:
         """Load a component's weights, after all digests have been checked; its packages follow on demand."""
-        packages = [package for package in Package.all_in(bundle, component) if package.runs_on(self._target)]
-        if not packages:
-            raise IncompatibleError(
-                f"no {NAME} engine of {component} for {self._target}", fix="build one with dit4sr-export"
-            )
+        packages = compiled_for(Package, bundle, component, self._target)
         # Packages share their weights, which are too large to be read for each of them.
         files = tuple(dict.fromkeys(file for package in packages for file in package.record.files))
         paths = dict(zip(files, bundle.checked(files), strict=True))
@@ -148,28 +144,16 @@ class InductorEngine:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What it reads; sizes are fixed where no package has another."""
+        """The tensors it reads; sizes are fixed where no package has another."""
         return fixed_sizes(self.packages, self.packages[0].component.inputs)
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What it makes."""
+        """The tensors it makes."""
         return fixed_sizes(self.packages, self.packages[0].component.outputs)
 
-    def package_for(self, inputs: Mapping[str, Array]) -> Package:
-        """The package that takes arrays of these shapes. torch would not notice a wrong one."""
-        for package in self.packages:
-            if package.takes(inputs):
-                return package
-        found = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in inputs.items())
-        raise IncompatibleError(
-            f"no {NAME} engine of {self.packages[0].record.component} for {found}",
-            expected=" or ".join(package.shapes() for package in self.packages),
-            fix="build one for this size with dit4sr-export, or use backend onnxruntime",
-        )
-
-    def run_of(self, package: Package) -> Call:
-        """A package's call, loaded once."""
+    def call_of(self, package: Package) -> Call:
+        """A package's call; the package is loaded when it is first needed."""
         with self.lock:
             if package not in self._loaded:
                 try:
@@ -195,8 +179,8 @@ class InductorContext:
         self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
         """Compute; results land in ``outputs``, or in new arrays."""
-        package = self._engine.package_for(inputs)
-        call = self._engine.run_of(package)
+        package = engine_for(self._engine.packages, inputs)
+        call = self._engine.call_of(package)
         given = outputs or {}
         try:
             tensors = [tensor_of(inputs[spec.name]) for spec in package.inputs]

@@ -2,68 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.backends.choice import AUTO, Compatibility
+from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.failures import translated
+from dit4sr.runtime.backends.onnxruntime import NAME
+from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, TensorSpec
 
-NAME = "onnxruntime"
-CPU, CUDA = "cpu", "cuda"
-PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}
-
-INSTALL = "pip install 'dit4sr[cpu]', or 'dit4sr[gpu]' for an NVIDIA GPU"
-"""The base asks for neither: two distributions provide this one module, and only one of them may be there."""
-REPLACE_BY_CUDA = (
-    "pip uninstall onnxruntime, then pip install --force-reinstall onnxruntime-gpu, "
-    "for one hides the other; or leave --device at auto"
-)
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
-
-
-def compatibility(device: str = AUTO) -> Compatibility:
-    """Whether ONNX Runtime is here and reaches the device."""
-    if device not in {AUTO, *PROVIDERS}:
-        raise BadInputError(f"no device {device!r}", expected=", ".join([AUTO, *PROVIDERS]))
-    if not _is_installed():
-        return Compatibility(
-            NAME,
-            "any machine",
-            "no onnxruntime",
-            "onnxruntime is not installed",
-            INSTALL,
-            is_missing=True,
-        )
-    if device == CUDA and not _has_cuda():
-        return Compatibility(
-            NAME,
-            "any machine",
-            CPU,
-            "this onnxruntime reaches no CUDA device",
-            REPLACE_BY_CUDA,
-            is_missing=True,
-        )
-    return Compatibility(NAME, "any machine", device)
-
-
-def _is_installed() -> bool:
-    """True if the module is whole: where two distributions shared its folder, removing one empties it."""
-    found = importlib.util.find_spec("onnxruntime")
-    return found is not None and found.origin is not None
-
-
-def _has_cuda() -> bool:
-    import onnxruntime  # noqa: PLC0415 - costs a third of a second, and only if used
-
-    return PROVIDERS[CUDA] in onnxruntime.get_available_providers()
 
 
 def session_options(threads: int) -> Any:
@@ -94,7 +47,7 @@ class OnnxRuntime:
         ``frugal`` leaves quantised weights in their bits, to be widened anew in every run; the library would
         widen them all when it loads them, to four bytes each on a CPU.
         """
-        self._device = device if device != AUTO else CUDA if _has_cuda() else CPU
+        self._device = device if device != AUTO else CUDA if has_cuda() else CPU
         self._threads, self._frugal = threads, frugal
 
     @property
@@ -176,12 +129,12 @@ class OnnxEngine:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What the graph reads."""
+        """The tensors the graph reads."""
         return self._component.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What the graph makes."""
+        """The tensors the graph makes."""
         return self._component.outputs
 
     def context(self) -> OnnxContext:

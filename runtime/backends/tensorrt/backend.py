@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.backends.compiled import engine_for, fixed_sizes
 from dit4sr.runtime.backends.failures import translated
-from dit4sr.runtime.backends.inductor.packages import fixed_sizes
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
-from dit4sr.runtime.backends.tensorrt.context_pool import Seat, Seats
+from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool, PooledContext
 from dit4sr.runtime.backends.tensorrt.driver import Driver
 from dit4sr.runtime.backends.tensorrt.interop import LentArray, borrowed
 from dit4sr.runtime.backends.tensorrt.memory import device_array
-from dit4sr.runtime.backends.tensorrt.plans import Plan
+from dit4sr.runtime.backends.tensorrt.plans import Plan, plans_for
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import BadInputError, IncompatibleError
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import TensorSpec
 
 
@@ -39,18 +39,12 @@ class TensorRt:
 
     def open(self, bundle: Bundle, component: str) -> TensorRtEngine:
         """Check the digests of a component's plans; each is read when it is first run."""
-        architecture = self.driver.architecture
-        plans = Plan.all_of(bundle, component, architecture)
-        if not plans:
-            raise IncompatibleError(
-                f"{bundle.path} has no {NAME} engine of {component} for {architecture}",
-                fix=f"build one with dit4sr-export --engine {NAME}",
-            )
+        plans = plans_for(bundle, component, self.driver.architecture)
         paths = {plan: bundle.checked(plan.record.files)[0] for plan in plans}
         is_stripped = any(plan.details.is_stripped for plan in plans)
         graph = bundle.component_file(component) if is_stripped else None
 
-        def load(plan: Plan) -> Seats:
+        def load(plan: Plan) -> ContextPool:
             details, path = plan.details, paths[plan]
             try:
                 loaded = self.driver.load(
@@ -61,10 +55,12 @@ class TensorRt:
             except RuntimeError as error:
                 raise translated(error, f"{path} cannot be loaded") from None
 
-            def open_seat(profile: int) -> Seat:
-                return Seat(self.driver, loaded, component, profile=profile, is_static=plan.is_static)
+            def open_context(profile: int) -> PooledContext:
+                return PooledContext(
+                    self.driver, loaded, component, profile=profile, is_static=plan.is_static
+                )
 
-            return Seats(open_seat, None if plan.is_static else loaded.profiles)
+            return ContextPool(open_context, None if plan.is_static else loaded.profiles)
 
         return TensorRtEngine(plans, load)
 
@@ -115,36 +111,29 @@ class TensorRt:
 class TensorRtEngine:
     """A component's plans."""
 
-    def __init__(self, plans: Sequence[Plan], load: Callable[[Plan], Seats]) -> None:
+    def __init__(self, plans: Sequence[Plan], load: Callable[[Plan], ContextPool]) -> None:
         self.plans = tuple(plans)
         self._load = load
-        self._seats: dict[Plan, Seats] = {}
+        self._pools: dict[Plan, ContextPool] = {}
         self._lock = threading.Lock()
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What it reads; sizes are fixed where no plan has another."""
+        """The tensors it reads; sizes are fixed where no plan has another."""
         return fixed_sizes(self.plans, self.plans[0].component.inputs)
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What it makes."""
+        """The tensors it makes."""
         return fixed_sizes(self.plans, self.plans[0].component.outputs)
 
-    def seats_for(self, inputs: Mapping[str, Array]) -> Seats:
-        """The seats of the plan that takes arrays of these shapes, which is read now if it is new."""
-        plan = next((plan for plan in self.plans if plan.takes(inputs)), None)
-        if plan is None:
-            found = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in inputs.items())
-            raise IncompatibleError(
-                f"no {NAME} engine of {self.plans[0].record.component} for {found}",
-                expected=" or ".join(plan.shapes() for plan in self.plans),
-                fix="build one for this size with dit4sr-export, or use backend onnxruntime",
-            )
+    def pool_for(self, inputs: Mapping[str, Array]) -> ContextPool:
+        """The contexts of the plan that takes arrays of these shapes, which is read now if it is new."""
+        plan = engine_for(self.plans, inputs)
         with self._lock:
-            if plan not in self._seats:
-                self._seats[plan] = self._load(plan)
-            return self._seats[plan]
+            if plan not in self._pools:
+                self._pools[plan] = self._load(plan)
+            return self._pools[plan]
 
     def context(self) -> TensorRtContext:
         """A caller's use of the engine."""
@@ -152,7 +141,7 @@ class TensorRtEngine:
 
 
 class TensorRtContext:
-    """Borrows a seat for every run: between runs, nothing of it is bound to a thread."""
+    """Takes a context of the pool for every run: between runs, nothing of it is bound to a thread."""
 
     def __init__(self, engine: TensorRtEngine) -> None:
         self._engine = engine
@@ -161,10 +150,10 @@ class TensorRtContext:
         self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
         """Put a run on the stream; results land in ``outputs``, or in new arrays."""
-        seats = self._engine.seats_for(inputs)
+        pool = self._engine.pool_for(inputs)
         try:
-            with seats.borrow() as seat:
-                return seat.run(inputs, outputs or {})
+            with pool.borrow() as context:
+                return context.run(inputs, outputs or {})
         except RuntimeError as error:
             name = self._engine.plans[0].record.component
             raise translated(error, f"component {name} failed") from None

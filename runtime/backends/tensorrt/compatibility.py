@@ -1,4 +1,4 @@
-"""Whether a bundle's plans run here, from the manifest and the machine, before any plan is read.
+"""Do a bundle's plans run here? From the manifest and the machine, before any plan is read.
 
 TensorRT itself only answers that a plan was rejected.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from dit4sr.runtime.backends.choice import AUTO, Compatibility
+from dit4sr.runtime.backends.compatibility import AUTO, Compatibility, Obstacle, rebuild
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import Engine
 
-REBUILD = f"rebuild with dit4sr-export --engine {NAME}, or use backend onnxruntime"
+REBUILD = rebuild(NAME)
 
 _ATTENTION = "38009ae2"
 DIGESTS = {
@@ -25,43 +24,29 @@ DIGESTS = {
     "DepthwiseInject": "d676864a",
 }
 """Of the code of the kernels that plans carry, which a test holds them against. A plan keeps its kernels for
-good, so a mended one reaches it only by being built anew, and older plans are refused."""
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """One thing that stands in the way, and what removes it."""
-
-    what: str
-    remedy: str = REBUILD
-    is_missing: bool = False
+good, so a corrected one reaches it only by being built anew, and older plans are refused."""
 
 
 def compatibility(bundle: Bundle, device: str = AUTO, machine: Machine | None = None) -> Compatibility:
-    """The first obstacle, if there is any; the machine is looked at only if there are plans.
+    """How the bundle's plans fit; the machine is looked at only if there are any.
 
     A bundle may hold plans for several architectures; those for the one that is here are looked at.
     """
     plans = [engine for engine in bundle.engines if engine.backend == NAME]
     if not plans:
-        remedy = f"build them with dit4sr-export --engine {NAME}"
-        return Compatibility(NAME, "", "", "the bundle holds no engines for it", remedy)
+        return Compatibility.without_engines(NAME)
     machine = machine or this_machine()
     engines = [engine for engine in plans if engine.gpu_architecture == machine.architecture] or plans
     first = engines[0]
     built_for = f"{first.gpu_architecture} with TensorRT {first.versions.get('tensorrt', 'of any version')}"
-    obstacle = next(_obstacles(bundle, engines, device, machine), None)
-    if obstacle is None:
-        return Compatibility(NAME, built_for, machine.words)
-    what = f"built for {built_for}, but {obstacle.what}"
-    return Compatibility(NAME, built_for, machine.words, what, obstacle.remedy, obstacle.is_missing)
+    return Compatibility.of(NAME, built_for, machine.words, _obstacles(bundle, engines, device, machine))
 
 
 def _obstacles(
     bundle: Bundle, engines: Sequence[Engine], device: str, machine: Machine
 ) -> Iterator[Obstacle]:
     if missing := sorted(bundle.components.keys() - {engine.component for engine in engines}):
-        yield Obstacle(f"not for {', '.join(missing)}")
+        yield Obstacle(f"not for {', '.join(missing)}", REBUILD)
     if device == "cpu":
         yield Obstacle("device cpu was asked for", "use backend onnxruntime, or leave --device at auto")
     yield from _absences(machine)
@@ -83,9 +68,9 @@ def _absences(machine: Machine) -> Iterator[Obstacle]:
 def _mismatches(bundle: Bundle, engine: Engine, machine: Machine) -> Iterator[Obstacle]:
     versions, plan = engine.versions, engine.plan
     if engine.gpu_architecture != machine.architecture:
-        yield Obstacle(f"running on {machine.architecture}")
+        yield Obstacle(f"running on {machine.architecture}", REBUILD)
     if (system := versions.get("platform", machine.platform)) != machine.platform:
-        yield Obstacle(f"on {system}, and running on {machine.platform}")
+        yield Obstacle(f"on {system}, and running on {machine.platform}", REBUILD)
     yield from _versions(
         versions.get("tensorrt", ""), machine, is_lenient=bool(plan and plan.is_version_compatible)
     )
@@ -98,9 +83,9 @@ def _mismatches(bundle: Bundle, engine: Engine, machine: Machine) -> Iterator[Ob
         name, _, digest = plugin.rpartition("@")
         known = DIGESTS.get(name.rpartition("::")[2], "none")
         if digest != known:
-            yield Obstacle(f"with {name} of digest {digest}, where this version has {known}")
+            yield Obstacle(f"with {name} of digest {digest}, where this version has {known}", REBUILD)
     if plan and plan.source != bundle.components[engine.component].graph.sha256:
-        yield Obstacle(f"{engine.component} was built from another graph than the bundle holds")
+        yield Obstacle(f"{engine.component} was built from another graph than the bundle holds", REBUILD)
 
 
 def _versions(built: str, machine: Machine, *, is_lenient: bool) -> Iterator[Obstacle]:

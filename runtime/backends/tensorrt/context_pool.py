@@ -1,7 +1,8 @@
-"""Executions and their recordings, lent for the length of a run.
+"""Execution contexts and their recordings, lent for the length of a run.
 
-An execution does one run at a time. A seat holds one, and comes back with the recording it has made: threads
-and pictures that follow one another share seats, so that a step is recorded once and not for every picture.
+An execution does one run at a time. A pooled context holds one, and comes back with the recording it has
+made: threads and pictures that follow one another share contexts, so that a step is recorded once and not for
+every picture.
 """
 
 from __future__ import annotations
@@ -13,19 +14,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from dit4sr.runtime.backends.graph_replay import NEARNESS
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS, replays_agree
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding, Driver, LoadedPlan
 from dit4sr.runtime.backends.tensorrt.memory import device_array, size_of
 from dit4sr.runtime.errors import IncompatibleError
 
-WARM_RUNS = 2
-"""Runs before a recording: the library loads kernels and allocates in the first ones."""
-
 Arrays = Mapping[str, Array]
 
 
-class Seat:
+class PooledContext:
     """One execution. Runs of fixed sizes into the caller's own arrays, which loops make, get recorded."""
 
     def __init__(self, driver: Driver, plan: LoadedPlan, name: str, *, profile: int, is_static: bool) -> None:
@@ -38,7 +36,7 @@ class Seat:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether runs are launches of a recording."""
+        """True if runs are launches of a recording."""
         return self._launch is not None
 
     def run(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
@@ -111,23 +109,20 @@ class Seat:
         return [binding for binding in self._bindings if binding.is_input == inputs]
 
     def _record(self, inputs: Arrays) -> None:
-        """Keep a recording if it answers two different questions as the plan does.
-
-        One that has frozen an input answers every question as it answered the first.
-        """
+        """Keep a recording if it answers two different inputs as the plan does."""
         try:
-            questions = [inputs, {name: self._flipped(array) for name, array in inputs.items()}]
-            expected = [self._values(self._directly(question, {})) for question in questions]
+            samples = [inputs, {name: self._flipped(array) for name, array in inputs.items()}]
+            expected = [self._values(self._directly(sample, {})) for sample in samples]
             self._buffers = {name: self._like(array) for name, array in inputs.items()}
             for binding in self._of(inputs=False):
                 shape = self._execution.shape(binding.name)
                 self._buffers[binding.name] = device_array(self._driver, shape, binding.dtype)
             self._launch = self._driver.record(self._enqueue_on_buffers)
-            found = [self._values(self._recorded(question, {})) for question in questions]
+            found = [self._values(self._recorded(sample, {})) for sample in samples]
         except RuntimeError as error:
             self._forget(f"its CUDA graph cannot be made ({error})")
         else:
-            if not _agree(expected, found):
+            if not replays_agree(expected, found):
                 self._forget("its CUDA graph answers wrongly")
 
     def _enqueue_on_buffers(self, stream: int) -> None:
@@ -156,47 +151,38 @@ class Seat:
         return values
 
 
-def _agree(expected: list[list[np.ndarray]], found: list[list[np.ndarray]]) -> bool:
-    """Whether replays differ by far less than what another question changes; not a number never does."""
-    for first, second, *replayed in zip(*expected, *found, strict=True):
-        allowed = NEARNESS * np.linalg.norm(second.astype(np.float64) - first)
-        for again, answer in zip(replayed, (first, second), strict=True):
-            if not np.linalg.norm(again.astype(np.float64) - answer) <= allowed:
-                return False
-    return True
+class ContextPool:
+    """The contexts of one plan: as many as are in use at once, or as the plan allows."""
 
-
-class Seats:
-    """The seats of one plan: as many as are in use at once, or as the plan allows."""
-
-    def __init__(self, open_seat: Callable[[int], Seat], most: int | None) -> None:
-        self._open, self._most = open_seat, most
-        self._idle: list[Seat] = []
+    def __init__(self, open_context: Callable[[int], PooledContext], most: int | None) -> None:
+        """``open_context`` takes the number of a profile; ``most`` is None where any number may be open."""
+        self._open, self._most = open_context, most
+        self._idle: list[PooledContext] = []
         self._opened = 0
         self._changed = threading.Condition()
 
     @property
     def opened(self) -> int:
-        """How many there are."""
+        """How many contexts there are."""
         return self._opened
 
     @contextmanager
-    def borrow(self) -> Iterator[Seat]:
-        """A seat to oneself for the length of a block."""
-        seat = self._taken()
+    def borrow(self) -> Iterator[PooledContext]:
+        """A context to oneself for the length of a block."""
+        context = self._taken()
         try:
-            yield seat
+            yield context
         finally:
             with self._changed:
-                self._idle.append(seat)
+                self._idle.append(context)
                 self._changed.notify()
 
-    def _taken(self) -> Seat:
+    def _taken(self) -> PooledContext:
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self._most is None or self._opened < self._most)
             if self._idle:
                 return self._idle.pop()
-            # Opening is quick beside a run, and under the lock no two seats get the same profile.
-            seat = self._open(0 if self._most is None else self._opened)
+            # Opening is quick beside a run, and under the lock no two contexts get the same profile.
+            context = self._open(0 if self._most is None else self._opened)
             self._opened += 1
-            return seat
+            return context

@@ -1,4 +1,4 @@
-"""The little that is asked of TensorRT and CUDA while a picture is made.
+"""The few operations of TensorRT and CUDA that making a picture takes.
 
 All work goes to one stream, in order. What fails raises a `RuntimeError` that says what the library said.
 """
@@ -30,7 +30,7 @@ class Execution(Protocol):
     """A plan's own state for one run at a time."""
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """The size of an input whose axes are not all fixed."""
+        """Set the size of an input whose axes are not all fixed."""
         ...
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -38,7 +38,7 @@ class Execution(Protocol):
         ...
 
     def bind(self, name: str, address: int) -> None:
-        """Where a tensor is."""
+        """Set where a tensor is."""
         ...
 
     def enqueue(self, stream: int) -> None:
@@ -87,7 +87,7 @@ class Driver(Protocol):
         ...
 
     def follow(self, stream: int, *, after: int) -> None:
-        """What comes on a stream from now on waits for all that another one holds."""
+        """Make what is put on a stream from now on wait for all that another one holds."""
         ...
 
     def allocate(self, size: int) -> int:

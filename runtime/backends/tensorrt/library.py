@@ -16,8 +16,8 @@ from dit4sr.runtime.backends.tensorrt.cuda import Cuda
 from dit4sr.runtime.backends.tensorrt.driver import Binding
 
 
-class Complaints(trt.ILogger):  # type: ignore[misc]
-    """A logger that remembers the last error; the rest is of no interest to who runs a plan."""
+class ErrorLogger(trt.ILogger):  # type: ignore[misc]
+    """A logger that remembers the last error; the rest is of no interest to whoever runs a plan."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
@@ -28,15 +28,15 @@ class Complaints(trt.ILogger):  # type: ignore[misc]
         if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
             self._last = msg
 
-    def about(self, what: str) -> RuntimeError:
+    def error(self, what: str) -> RuntimeError:
         """An error that says what failed, and why."""
         reason, self._last = self._last, ""
         return RuntimeError(f"{what}: {reason}" if reason else what)
 
-    def unless(self, is_done: Any, what: str) -> None:
+    def require(self, is_done: Any, what: str) -> None:
         """Raise if the library answered that it failed."""
         if not is_done:
-            raise self.about(what)
+            raise self.error(what)
 
 
 class Library(Cuda):
@@ -44,8 +44,8 @@ class Library(Cuda):
 
     def __init__(self, stream: int | None = None) -> None:
         super().__init__(stream)  # raises where there is no device, before TensorRT can crash
-        self.complaints = Complaints()
-        self.runtime = trt.Runtime(self.complaints)
+        self.errors = ErrorLogger()
+        self.runtime = trt.Runtime(self.errors)
 
     def load(self, plan: Path, *, weights: Path | None, runs_own_code: bool) -> DevicePlan:
         """Read a plan, and refit it if it has no weights."""
@@ -53,20 +53,20 @@ class Library(Cuda):
         # Mapped, not read: the library copies what it needs, and plans have gigabytes.
         engine = self.runtime.deserialize_cuda_engine(np.memmap(plan, np.uint8, mode="r"))
         if engine is None:
-            raise self.complaints.about("TensorRT rejects the plan")
+            raise self.errors.error("TensorRT rejects the plan")
         if weights is not None:
             self._refit(engine, weights)
         return DevicePlan(self, engine)
 
     def _refit(self, engine: Any, graph: Path) -> None:
-        refitter = trt.Refitter(engine, self.complaints)
-        parser = trt.OnnxParserRefitter(refitter, self.complaints)
+        refitter = trt.Refitter(engine, self.errors)
+        parser = trt.OnnxParserRefitter(refitter, self.errors)
         if not parser.refit_from_file(str(graph)):
             reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
             raise RuntimeError(f"the plan cannot take its weights from {graph}: {'; '.join(reasons)}")
         if missing := list(refitter.get_missing_weights()):
             raise RuntimeError(f"{graph} lacks {len(missing)} weights of the plan, as {missing[0]}")
-        self.complaints.unless(refitter.refit_cuda_engine(), "the plan does not take its weights")
+        self.errors.require(refitter.refit_cuda_engine(), "the plan does not take its weights")
 
 
 class DevicePlan:
@@ -86,7 +86,7 @@ class DevicePlan:
 
     @property
     def profiles(self) -> int:
-        """How many there are."""
+        """How many profiles the plan has."""
         return int(self.engine.num_optimization_profiles)
 
     def execution(self, profile: int) -> DeviceExecution:
@@ -100,29 +100,28 @@ class DeviceExecution:
     def __init__(self, plan: DevicePlan, profile: int) -> None:
         self._plan, self._library = plan, plan.library
         self._context = plan.engine.create_execution_context()
-        complaints = self._library.complaints
-        self._unless = complaints.unless
+        self._require = self._library.errors.require
         if self._context is None:
-            raise complaints.about("no room to run the plan")
+            raise self._library.errors.error("no room to run the plan")
         if profile:
             is_set = self._context.set_optimization_profile_async(profile, self._library.stream)
-            self._unless(is_set, f"profile {profile} cannot be set")
+            self._require(is_set, f"profile {profile} cannot be set")
 
     def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Refuses what the profile does not hold."""
-        self._unless(self._context.set_input_shape(name, shape), f"{name} cannot have shape {shape}")
+        """Set the size of an input; one that the profile does not hold is refused."""
+        self._require(self._context.set_input_shape(name, shape), f"{name} cannot have shape {shape}")
 
     def shape(self, name: str) -> tuple[int, ...]:
         """An output's shape."""
         return tuple(self._context.get_tensor_shape(name))
 
     def bind(self, name: str, address: int) -> None:
-        """Where a tensor is."""
-        self._unless(self._context.set_tensor_address(name, address), f"{name} cannot be at {address:#x}")
+        """Set where a tensor is."""
+        self._require(self._context.set_tensor_address(name, address), f"{name} cannot be at {address:#x}")
 
     def enqueue(self, stream: int) -> None:
         """Put a run at the end of a stream."""
-        self._unless(self._context.execute_async_v3(stream), "the plan cannot be run")
+        self._require(self._context.execute_async_v3(stream), "the plan cannot be run")
 
     def time_layers(self, stream: int) -> dict[str, float]:
         """Milliseconds of each layer, with the library's own profiler."""

@@ -1,4 +1,4 @@
-"""What is here to run plans with, found without constructing anything of TensorRT's.
+"""The libraries and device that are here to run plans, found without constructing anything of TensorRT's.
 
 Its runtime dies of a missing driver instead of reporting it, so the driver is asked first.
 """
@@ -45,7 +45,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Look around."""
+    """The libraries and the first device that are here."""
     system = f"{sys.platform}-{platform.machine()}"
     has_bindings = _has_bindings()
     found = Machine(system, _version(), has_bindings)

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dit4sr.runtime.backends.inductor.packages import Package
+from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import PlanDetails
 
 
-class Plan(Package):
+class Plan(CompiledComponent):
     """One plan of a component."""
 
-    @classmethod
-    def all_of(cls, bundle: Bundle, component: str, architecture: str) -> list[Plan]:
-        """A component's plans for one GPU, those with fixed sizes first: they are the faster ones."""
-        plans = [
-            cls(engine, bundle.components[component])
-            for engine in bundle.engines
-            if (engine.backend, engine.component, engine.gpu_architecture) == (NAME, component, architecture)
-        ]
-        return sorted(plans, key=lambda plan: not plan.is_static)
+    backend = NAME
+    file_count = 1
 
     @property
     def details(self) -> PlanDetails:
-        """What the builder wrote of it."""
+        """The builder's record of it."""
         return self.record.plan or PlanDetails(source=self.component.graph.sha256)
 
     def takes(self, inputs: Mapping[str, Array]) -> bool:
-        """Whether arrays have the shapes it was built for."""
+        """True if arrays have the shapes it was built for."""
         if not super().takes(inputs):
             return False
         ranges = {span.axis: span for span in self.details.ranges}
@@ -46,3 +39,8 @@ class Plan(Package):
         fixed = {axis: str(size) for axis, size in self.sizes.items()}
         free = {span.axis: f"{span.least} to {span.most}" for span in self.details.ranges}
         return ", ".join(f"{axis} {size}" for axis, size in sorted({**fixed, **free}.items())) or "any"
+
+
+def plans_for(bundle: Bundle, component: str, architecture: str) -> list[Plan]:
+    """A component's plans for one GPU, those with fixed sizes first: they are the faster ones."""
+    return sorted(compiled_for(Plan, bundle, component, architecture), key=lambda plan: not plan.is_static)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from support.networks import alone
 
-from dit4sr.bench.baselines.blueprint import transformer_config
 from dit4sr.bench.graph.cost import Cost, graph_cost, read_graph, total
-from dit4sr.bench.graph.layers import BETWEEN, GROUPS, Node, group_of, groups_of
+from dit4sr.bench.graph.layers import Node, group_of, groups_of
+from dit4sr.export import architectures
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 from dit4sr.export.architectures.dit4sr.cost import simplified_macs
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
-from dit4sr.export.exporter import ExportConfig, traced_at_precision
+from dit4sr.export.exporter import traced_at_precision
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.axes import axis_length
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
-from dit4sr.runtime.errors import BadInputError
 
 SIZES = {"images": 1, "branches": 2, "rows": 2, "steps": 1}
 
@@ -26,28 +24,29 @@ SIZES = {"images": 1, "branches": 2, "rows": 2, "steps": 1}
 def step_graph(config: TransformerConfig):
     """The step as the exporter writes it, without weights."""
     torch.set_num_threads(1)
-    architecture = Dit4sr(config, RandomWeights({}, 0))
-    step = next(part for part in architecture.parts() if part.name == "step")
-    return traced_at_precision(step, architecture, ExportConfig(Path("unused"), "fp16"))[0]
+    system = alone(Dit4sr(config, RandomWeights({}, 0)))
+    _, step = system.components()
+    return traced_at_precision(step, system.card("fp16"))[0]
 
 
 def test_products_of_every_group_are_torchs_count():
     """Two counters that share nothing: one walks the graph, the other watches torch multiply."""
     bundle = Bundle.open(tiny_bundle())
-    config, text = transformer_config(bundle), bundle.card.text_tokens
+    stated = architectures.network_config(bundle.manifest)
+    config, text = TransformerConfig.from_json(stated), bundle.card.text_tokens
     sizes = {**SIZES, "height": 8, "width": 12, "tokens": 24, "text": text}
-    costs = graph_cost(read_graph(bundle.component_file("step")), sizes)
+    costs = graph_cost(read_graph(bundle.component_file("step")), sizes, LAYERS)
     counted = dict(simplified_macs(config, (8, 12), text))
     counted["image MLP"] = counted.pop("noise MLP") + counted.pop("LR MLP")
     counted["patches, velocity"] = counted.pop("patches, context, velocity")
     found = {group: cost.macs // 2 for group, cost in costs.items() if cost.macs}
     assert found == {group: macs for group, macs in counted.items() if macs}
-    assert set(costs) <= set(GROUPS)
+    assert set(costs) <= set(LAYERS.groups)
     # Half precision: two bytes for each weight, in every block but the last, where no text goes on.
     width, hidden = config.width, 4 * config.width
     elements = 2 * width * hidden + hidden + width
     assert costs["text MLP"].weight_bytes == 2 * (config.num_layers - 1) * elements
-    assert costs[BETWEEN].activation_bytes > costs[BETWEEN].weight_bytes
+    assert costs[LAYERS.rest].activation_bytes > costs[LAYERS.rest].weight_bytes
 
 
 @pytest.mark.slow
@@ -56,22 +55,9 @@ def test_full_size_totals_are_the_fact_sheets(flavour, giga):
     costs = graph_cost(
         step_graph(TransformerConfig(flavour=flavour)),
         {**SIZES, "height": 64, "width": 64, "tokens": 1024, "text": 333},
+        LAYERS,
     )
     assert total(costs).macs / 2 / 1e9 == pytest.approx(giga, abs=5e-4)
-
-
-@pytest.mark.parametrize(
-    ("axis", "length"),
-    [("7", 7), ("rows", 2), ("branches*images", 2), ("((width//2))*((height//2))", 24), ("rows - 1 + 3", 4)],
-)
-def test_axes(axis, length):
-    assert axis_length(axis, {"rows": 2, "branches": 2, "images": 1, "height": 8, "width": 13}) == length
-
-
-@pytest.mark.parametrize("axis", ["unknown", "__import__('os')", "rows**9", "1.5", "", "rows//", "rows//0"])
-def test_an_axis_that_is_none_is_refused(axis):
-    with pytest.raises(BadInputError, match="expected arithmetic on rows"):
-        axis_length(axis, {"rows": 2})
 
 
 @pytest.mark.parametrize(
@@ -83,11 +69,11 @@ def test_an_axis_that_is_none_is_refused(axis):
         ("Softmax", "x_JointAttentionDual_y", [], "dual attention"),
         ("Conv", "DepthwiseInject_1", [], "LR injection"),
         ("FusedMatMul", "n", ["network.blocks.1.text_expand.weight"], "text MLP"),
-        ("Mul", "n", [], BETWEEN),
+        ("Mul", "n", [], LAYERS.rest),
     ],
 )
 def test_groups(operator, name, weights, group):
-    assert group_of(operator, name, weights) == group
+    assert group_of(Node(operator, name, weights), LAYERS) == group
 
 
 def test_what_a_runtime_inlined_belongs_to_the_operator_it_stands_in():
@@ -108,11 +94,11 @@ def test_what_a_runtime_inlined_belongs_to_the_operator_it_stands_in():
         Node("Mul", "_inlfunc_Gelu_token_2_last", (), ["c"], ["_inlfunc_DepthwiseInject_token_1_tmp"]),
         Node("Tanh", "", (), ["linear_12"], ["_inlfunc_Gelu_tanh"]),
     ]
-    assert groups_of(nodes) == [
+    assert groups_of(nodes, LAYERS) == [
         *["dual attention"] * 2,
         "joint attention",
         *["LR injection"] * 3,
-        BETWEEN,
+        LAYERS.rest,
     ]
 
 

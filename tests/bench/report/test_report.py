@@ -14,11 +14,12 @@ import pytest
 from support.records import record
 
 from dit4sr.bench.record import read_record
-from dit4sr.bench.report.explain import explain
+from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.html import html_report
+from dit4sr.bench.report.markdown import markdown_report
 from dit4sr.bench.report.plots import plots
 from dit4sr.bench.report.tables import command, renewed
-from dit4sr.bench.report.text import markdown_report, terminal_report
+from dit4sr.bench.report.terminal import terminal_report
 from dit4sr.bench.report.units import format_flops, format_rate, format_seconds
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError

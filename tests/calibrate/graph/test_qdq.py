@@ -8,17 +8,17 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
-from support.quantised_system import PRODUCTS
+from support.quantised_system import MATMULS
 
 from dit4sr.calibrate.config import Recipe
 from dit4sr.calibrate.graph.bundle_rewriting import load_graph
-from dit4sr.calibrate.graph.matmuls import find_products
-from dit4sr.calibrate.graph.qdq import quantise_products, quantised_products
-from dit4sr.calibrate.observe.tap import STEP
+from dit4sr.calibrate.graph.matmuls import find_matmuls
+from dit4sr.calibrate.graph.qdq import insert_qdq, quantised_matmuls
+from dit4sr.calibrate.graph.step_graph import STEP
+from dit4sr.calibrate.scales.derivation import derive_qparams
 from dit4sr.calibrate.scales.formats import FP8, INT8
-from dit4sr.calibrate.scales.qparams import derive_treatments
-from dit4sr.calibrate.scales.smoothing import smoothing
-from dit4sr.calibrate.search.trial_bundles import Candidates
+from dit4sr.calibrate.search.trial_bundles import TrialBundles
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 
 RECIPES = {
@@ -28,9 +28,9 @@ RECIPES = {
 }
 
 
-def treated(bundle, statistics, recipe):
+def qparams_of(bundle, statistics, recipe):
     model = load_graph(bundle, STEP)
-    return derive_treatments(find_products(model), statistics, recipe)
+    return derive_qparams(find_matmuls(model, LAYERS), statistics, recipe)
 
 
 @pytest.fixture(params=RECIPES)
@@ -38,43 +38,43 @@ def recipe(request):
     return RECIPES[request.param]
 
 
-def test_nothing_stands_between_the_pairs_and_their_products(half_bundle, statistics, recipe):
+def test_nothing_stands_between_the_pairs_and_their_matmuls(half_bundle, statistics, recipe):
     model = load_graph(half_bundle, STEP)
-    treatments = treated(half_bundle, statistics, recipe)
-    quantise_products(model, treatments)
-    assert sorted(quantised_products(model)) == sorted(f"network.{name}.weight" for name in PRODUCTS)
-    for name in PRODUCTS:
+    qparams = qparams_of(half_bundle, statistics, recipe)
+    insert_qdq(model, qparams, LAYERS)
+    assert sorted(quantised_matmuls(model)) == sorted(f"network.{name}.weight" for name in MATMULS)
+    for name in MATMULS:
         weight = model.graph.initializers[f"network.{name}.weight"]
         [use] = weight.uses()
         assert weight.dtype == recipe.format.dtype
         assert use.node.op_type == "DequantizeLinear"
-        [product] = use.node.outputs[0].uses()
-        assert product.node.op_type == "MatMul"
-        pair = product.node.inputs[0].producer()
+        [matmul] = use.node.outputs[0].uses()
+        assert matmul.node.op_type == "MatMul"
+        pair = matmul.node.inputs[0].producer()
         quantise = pair.inputs[0].producer()
         assert [pair.op_type, quantise.op_type] == ["DequantizeLinear", "QuantizeLinear"]
-        # One scale, of the type that the product is in: no cast would be fused.
+        # One scale, of the type that the MatMul is in: no cast would be fused.
         assert pair.inputs[1] is quantise.inputs[1]
         assert pair.inputs[1].shape.rank() == 0
-        assert pair.outputs[0].dtype == pair.inputs[1].dtype == product.node.inputs[1].dtype
+        assert pair.outputs[0].dtype == pair.inputs[1].dtype == matmul.node.inputs[1].dtype
     embedders = [model.graph.initializers[f"network.{name}.weight"] for name in ("patch", "output")]
     assert all(value.dtype.numpy() == np.float16 for value in embedders)
 
 
-def test_the_graph_computes_what_the_treatment_says(half_bundle, statistics, recipe, tmp_path):
-    """A product in ONNX Runtime, and the same in NumPy with activation and weight rounded."""
-    treatments = treated(half_bundle, statistics, recipe)
-    name, treatment = PRODUCTS[-1], treatments[PRODUCTS[-1]]
+def test_the_graph_computes_what_the_parameters_say(half_bundle, statistics, recipe, tmp_path):
+    """A MatMul in ONNX Runtime, and the same in NumPy with activation and weight rounded."""
+    qparams = qparams_of(half_bundle, statistics, recipe)
+    name, params = MATMULS[-1], qparams[MATMULS[-1]]
     model = load_graph(half_bundle, STEP)
-    product = find_products(model)[name]
-    activation, weight = product.activation, product.weight.const_value.numpy().astype(np.float32)
-    quantise_products(model, {name: treatment})
-    model.graph.outputs.extend([activation, product.node.outputs[0]])
+    matmul = find_matmuls(model, LAYERS)[name]
+    activation, weight = matmul.activation, matmul.weight.const_value.numpy().astype(np.float32)
+    insert_qdq(model, {name: params}, LAYERS)
+    model.graph.outputs.extend([activation, matmul.node.outputs[0]])
     x, answer = run_step(model, tmp_path / "step.onnx")[-2:]
 
-    divisors = np.ones(len(weight), np.float32) if treatment.divisors is None else treatment.divisors
-    rounded_x = treatment.format.rounded(x / divisors.astype(np.float16), treatment.activation_scale)
-    rounded_w = treatment.format.rounded(weight * divisors[:, None], treatment.weight_scale)
+    divisors = np.ones(len(weight), np.float32) if params.divisors is None else params.divisors
+    rounded_x = params.format.rounded(x / divisors.astype(np.float16), params.activation_scale)
+    rounded_w = params.format.rounded(weight * divisors[:, None], params.weight_scale)
     wanted = as_halves(rounded_x) @ as_halves(rounded_w)
     exact = x.astype(np.float32) @ weight
     assert relative(answer, wanted) < 2**-11, "as near as halves are"
@@ -104,31 +104,6 @@ def relative(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found.astype(np.float32) - wanted) / np.linalg.norm(wanted))
 
 
-def test_smoothing_alone_changes_nothing(half_bundle, statistics):
-    """Powers of two pass through halves unharmed: x W = (x / s)(s W), bit for bit."""
-    product = find_products(load_graph(half_bundle, STEP))[PRODUCTS[0]]
-    weight = product.weight.const_value.numpy()
-    channels = statistics.tensors[product.activation.name].channels
-    divisors = smoothing(channels, [weight])
-    assert set(np.log2(divisors) % 1) == {0.0}
-    assert divisors.max() > divisors.min()
-    x = np.random.default_rng(0).normal(size=(50, len(weight))).astype(np.float16)
-    smooth = (x / divisors.astype(np.float16)).astype(np.float64) @ (
-        (weight * divisors[:, None]).astype(np.float64)
-    )
-    assert np.array_equal(smooth, x.astype(np.float64) @ weight.astype(np.float64))
-
-
-def test_smoothing_brings_channels_together():
-    noise = np.random.default_rng(0)
-    activation = np.exp2(noise.uniform(-6, 6, 64)).astype(np.float32)
-    weight = noise.normal(size=(64, 32)).astype(np.float16)
-    divisors = smoothing(activation, [weight])
-    spread = [np.ptp(np.log2(values)) for values in (activation, activation / divisors)]
-    assert spread[1] < 0.7 * spread[0]
-    assert np.isfinite(smoothing(np.zeros(64, np.float32), [weight])).all()
-
-
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
     """What the runtime makes of a bundle's `step`, and the graph that ONNX Runtime is left with."""
@@ -147,24 +122,26 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_the_runtime_keeps_the_pairs(half_bundle, statistics, recipe, tmp_path, opened):
-    """Without its session option, E4M3 products fail to load and rounding may be optimised away."""
-    candidates = Candidates(half_bundle, treated(half_bundle, statistics, recipe), tmp_path / "out")
-    with candidates.complete(frozenset()) as bundle:
+    """Without its session option, E4M3 MatMuls fail to load and rounding may be optimised away."""
+    trials = TrialBundles(half_bundle, qparams_of(half_bundle, statistics, recipe), tmp_path / "out")
+    with trials.complete(frozenset()) as bundle:
         engine, optimised = opened(bundle)
         inputs = engine.session.get_inputs()
         assert {value.name for value in inputs} >= {"latent", "modulation"}
         chosen = engine.session.get_session_options()
         assert chosen.get_session_config_entry("session.disable_quant_qdq") == "1"
     kinds = [node.op_type for node in optimised.graph.all_nodes()]
-    read = {str(product.activation.name) for product in find_products(load_graph(half_bundle, STEP)).values()}
+    read = {
+        str(matmul.activation.name) for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()
+    }
     assert kinds.count("QuantizeLinear") == len(read)
     assert kinds.count("DequantizeLinear") >= len(read)
 
 
 def test_a_frugal_runtime_keeps_the_weights_in_their_bits(half_bundle, statistics, recipe, tmp_path, opened):
-    candidates = Candidates(half_bundle, treated(half_bundle, statistics, recipe), tmp_path / "out")
-    weights = [product.weights for product in find_products(load_graph(half_bundle, STEP)).values()]
-    with candidates.complete(frozenset()) as bundle:
+    trials = TrialBundles(half_bundle, qparams_of(half_bundle, statistics, recipe), tmp_path / "out")
+    weights = [matmul.weights for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()]
+    with trials.complete(frozenset()) as bundle:
         graphs = [opened(bundle, frugal=frugal)[1] for frugal in (False, True)]
     values = [graph.graph.initializers.values() for graph in graphs]
     lavish, frugal = (sum(v.const_value.size for v in each if v.dtype.itemsize == 1) for each in values)
@@ -172,10 +149,10 @@ def test_a_frugal_runtime_keeps_the_weights_in_their_bits(half_bundle, statistic
 
 
 def test_products_that_are_kept_are_left_alone(half_bundle, statistics, tmp_path):
-    candidates = Candidates(half_bundle, treated(half_bundle, statistics, RECIPES["fp8"]), tmp_path / "out")
-    with candidates.complete({PRODUCTS[1], PRODUCTS[2]}) as bundle:
-        written = quantised_products(load_graph(bundle, STEP))
-        assert len(written) == len(PRODUCTS) - 2
+    trials = TrialBundles(half_bundle, qparams_of(half_bundle, statistics, RECIPES["fp8"]), tmp_path / "out")
+    with trials.complete({MATMULS[1], MATMULS[2]}) as bundle:
+        written = quantised_matmuls(load_graph(bundle, STEP))
+        assert len(written) == len(MATMULS) - 2
         bundle.verify()
         assert bundle.card.precision == "fp8"
     assert not list(tmp_path.iterdir())

@@ -6,11 +6,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from dit4sr.calibrate.graph.bundle_rewriting import load_graph, write_variant
-from dit4sr.calibrate.graph.weights_only import BLOCK, FEWEST, store_weights
-from dit4sr.calibrate.observe.tap import STEP
+from dit4sr.calibrate.graph.bundle_rewriting import load_graph, rewrite_bundle
+from dit4sr.calibrate.graph.step_graph import STEP
+from dit4sr.calibrate.graph.weights_only import BLOCK, FEWEST, store_weights, weights_only_changes
 from dit4sr.calibrate.scales.formats import FP8, INT4, INT8
-from dit4sr.calibrate.search.trial_bundles import smaller_components
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, host_array
 from dit4sr.runtime.errors import IntegrityError
 
@@ -35,7 +34,7 @@ def test_every_large_weight_is_within_half_a_step_of_what_it_was(half_bundle, co
     stored = store_weights(after, format_)
     originals = {name: value.const_value.numpy() for name, value in before.graph.initializers.items()}
     large = {name for name, values in originals.items() if values.ndim > 1 and values.size >= FEWEST}
-    assert {weight.name for weight in stored} == large
+    assert set(stored) == large
     for name, values in stored_weights(after):
         original = originals[name].astype(np.float32)
         is_blocked = format_ is INT4 and original.ndim == 2
@@ -62,7 +61,7 @@ def test_blocks_serve_their_own_numbers(half_bundle):
 )
 def test_the_runtime_reads_them(half_bundle, format_, coarsest, tmp_path):
     """E4M3 is off by a sixteenth at most; convolutions keep eight bits even where four are asked for."""
-    changed = write_variant(half_bundle, tmp_path, smaller_components(half_bundle, format_))
+    changed = rewrite_bundle(half_bundle, tmp_path, weights_only_changes(half_bundle, format_))
     changed.verify()
     latent = np.random.default_rng(0).normal(size=(1, 4, 8, 8)).astype(np.float32)
     images = []
@@ -78,7 +77,7 @@ def test_the_runtime_reads_them(half_bundle, format_, coarsest, tmp_path):
 
 def test_a_scratch_copy_holds_what_changed_and_finds_the_rest(half_bundle, tmp_path):
     """Whole copies would be gigabytes of encoders; links make their weights unreadable to onnx_ir."""
-    changed = write_variant(half_bundle, tmp_path, smaller_components(half_bundle, INT8))
+    changed = rewrite_bundle(half_bundle, tmp_path, weights_only_changes(half_bundle, INT8))
     assert changed.component_file("vae_encoder") == half_bundle.component_file("vae_encoder")
     assert changed.component_file("vae_decoder").is_relative_to(tmp_path)
     assert not any(path.name.startswith("vae_encoder") for path in tmp_path.rglob("*"))

@@ -14,8 +14,6 @@ from dit4sr.calibrate.observe.histogram import (
     magnitudes,
     percentile,
 )
-from dit4sr.calibrate.scales.formats import FP8, INT8
-from dit4sr.calibrate.scales.methods import activation_scale, expected_error
 
 
 def halves(size: int = 20_000, seed: int = 0) -> np.ndarray:
@@ -53,27 +51,3 @@ def test_a_bins_number_lies_within_a_64th_of_all_that_fall_into_it():
     numbers, middles = as_numbers(bits), centres()[bits >> 5]
     assert len(centres()) == BINS
     assert np.abs(middles / numbers - 1).max() < 1 / 60
-
-
-@pytest.mark.parametrize("format_", [FP8, INT8], ids=lambda format_: format_.name)
-@pytest.mark.parametrize("reach", [2.0, 8.0, 40.0])
-def test_the_expected_error_is_the_error(format_, reach):
-    values = halves().astype(np.float32)
-    scale = float(format_.scale_for(reach))
-    exact = float(np.mean((format_.rounded(values, scale) - values) ** 2))
-    assert expected_error(format_, scale, count(magnitudes(halves()))) == pytest.approx(exact, rel=0.15)
-
-
-def test_least_squares_clips_whole_numbers_but_leaves_an_exponent_alone():
-    """E4M3 is as fine below its largest number as anywhere; eight-bit whole numbers pay for every outlier."""
-    values = halves(200_000)
-    amax, counts = float(np.abs(values).max()), count(magnitudes(values))
-    reaches = {f.name: activation_scale("mse", f, amax, counts) * f.largest / amax for f in (FP8, INT8)}
-    assert reaches["int8"] < 0.7
-    assert reaches["fp8"] > reaches["int8"]
-    for format_ in (FP8, INT8):
-        errors = {
-            method: expected_error(format_, activation_scale(method, format_, amax, counts), counts)
-            for method in ("amax", "percentile", "mse")
-        }
-        assert errors["mse"] == min(errors.values())

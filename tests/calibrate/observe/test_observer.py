@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.quantised_system import CARD, HIDDEN, PRODUCTS, WIDTH
+from support.quantised_system import CARD, HIDDEN, MATMULS, WIDTH
 
 from dit4sr.calibrate.graph.bundle_rewriting import load_graph
-from dit4sr.calibrate.graph.matmuls import find_products
+from dit4sr.calibrate.graph.matmuls import find_matmuls
+from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.observe import observer
 from dit4sr.calibrate.observe.observer import observe, observing_cost
 from dit4sr.calibrate.observe.photos import folder_cases, sample_cases
-from dit4sr.calibrate.observe.tap import STEP
-from dit4sr.calibrate.search.evaluator import Judge
+from dit4sr.calibrate.search.evaluator import Evaluator
+from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.bundled import tiny_bundle
 from dit4sr.runtime.errors import BadInputError
@@ -22,11 +23,11 @@ from dit4sr.runtime.upscaler import Upscaler
 TOKENS = (CARD.training_tile // CARD.patch_size) ** 2
 
 
-def test_every_product_is_seen_at_every_step_with_both_branches(half_bundle, statistics):
-    products = find_products(load_graph(half_bundle, STEP))
-    assert list(products) == PRODUCTS
-    for name, product in products.items():
-        seen = statistics.tensors[product.activation.name]
+def test_every_matmul_is_seen_at_every_step_with_both_branches(half_bundle, statistics):
+    matmuls = find_matmuls(load_graph(half_bundle, STEP), LAYERS)
+    assert list(matmuls) == MATMULS
+    for name, matmul in matmuls.items():
+        seen = statistics.tensors[matmul.activation.name]
         width = HIDDEN if name.endswith("contract") else WIDTH
         assert seen.channels.shape == (width,)
         assert seen.counts.sum(axis=1).tolist() == [2 * 2 * TOKENS * width] * CARD.default_steps
@@ -35,9 +36,9 @@ def test_every_product_is_seen_at_every_step_with_both_branches(half_bundle, sta
 
 
 def test_steps_are_told_apart(half_bundle, statistics):
-    """The toy's modulation grows with the noise level, so what the first product reads shrinks."""
-    product = find_products(load_graph(half_bundle, STEP))[PRODUCTS[0]]
-    amax = statistics.tensors[product.activation.name].amax
+    """The toy's modulation grows with the noise level, so what the first MatMul reads shrinks."""
+    matmul = find_matmuls(load_graph(half_bundle, STEP), LAYERS)[MATMULS[0]]
+    amax = statistics.tensors[matmul.activation.name].amax
     assert amax[0] > amax[-1]
 
 
@@ -45,9 +46,9 @@ def test_observing_changes_no_picture(half_bundle, photos):
     [case, *_] = folder_cases(photos, half_bundle.card)
     with Upscaler(half_bundle, threads=1, use_cache=False) as upscaler:
         plain = upscaler.upscale(case.photo).picture
-    judge = Judge(half_bundle, [case], Settings(), threads=1)
-    assert np.array_equal(judge.originals[0].picture, plain)
-    assert len(judge.originals[0].velocities) == CARD.default_steps
+    evaluator = Evaluator(half_bundle, [case], Settings(), threads=1)
+    assert np.array_equal(evaluator.originals[0].picture, plain)
+    assert len(evaluator.originals[0].velocities) == CARD.default_steps
 
 
 def test_a_killed_observation_goes_on_where_it_was(half_bundle, photos, observed, tmp_path, monkeypatch):
@@ -75,7 +76,7 @@ def test_a_killed_observation_goes_on_where_it_was(half_bundle, photos, observed
 
 def test_nothing_is_run_again_for_other_scales(half_bundle, photos, observed, monkeypatch):
     statistics, file = observed
-    monkeypatch.setattr(observer, "Upscaler", None)
+    monkeypatch.setattr(observer, "tapped_upscaler", None)
     again = observe(half_bundle, folder_cases(photos, half_bundle.card), Settings(), file, threads=1)
     assert again.seen == statistics.seen
     with pytest.raises(BadInputError, match="other settings"):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from support.small_system import small_system
 
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime.bundle import Bundle
 
@@ -15,10 +16,8 @@ from dit4sr.runtime.bundle import Bundle
 def unrounded(tmp_path_factory) -> Bundle:
     """The same system in FP32, without engines."""
     system, path = small_system(), tmp_path_factory.mktemp("unrounded") / "bundle"
-    config = ExportConfig(
-        path, precision="fp32", verify=False, checkpoint=system.checkpoint, prompts=system.prompts
-    )
-    export_bundle(system.architecture, system.surroundings, config)
+    config = ExportConfig(path, precision="fp32", verify=False)
+    export_bundle(system, config)
     return Bundle.open(path)
 
 
@@ -28,7 +27,7 @@ def compiled(tmp_path_factory) -> Bundle:
     torch.set_num_threads(1)
     system = small_system()
     path = tmp_path_factory.mktemp("compiled") / "bundle"
-    config = ExportConfig(path, verify=False, checkpoint=system.checkpoint, prompts=system.prompts)
-    export_bundle(system.architecture, system.surroundings, config)
+    config = ExportConfig(path, verify=False)
+    export_bundle(system, config)
     add_to(Bundle.open(path), system, InductorConfig(device="cpu", branches=(2,)))
     return Bundle.open(path)

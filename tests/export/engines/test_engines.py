@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.runtime_system import write_toy_bundle
 
-from dit4sr.export.engines import add_engines
+from dit4sr.export.engines.adding import add_engines
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.manifest import Engine, record_of
 

@@ -16,13 +16,15 @@ from support.runtime_system import write_toy_bundle
 from support.small_system import small_system
 
 from dit4sr.export import cli, verify
-from dit4sr.export.architecture import static_sizes
+from dit4sr.export.component import static_sizes
 from dit4sr.export.engines.inductor import builder as inductor
-from dit4sr.export.engines.inductor.builder import InductorConfig, add_to, preflight
+from dit4sr.export.engines.inductor.builder import add_to
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.inductor.packaging import write_weights
-from dit4sr.export.pipeline import checkpoint_system
+from dit4sr.export.engines.inductor.preflight import preflight
+from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.backends.inductor.packages import instruction_sets
+from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.backends.inductor.tensors import read_weights
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
@@ -84,7 +86,7 @@ def test_weights_are_rounded_where_products_read_them(compiled):
 
 def test_a_package_opens_in_a_process_that_has_torch_and_nothing_of_ours(compiled, tmp_path):
     system = small_system()
-    step = next(part for part in system.architecture.parts() if part.name == "step")
+    step = next(part for part in system.network.components() if part.name == "step")
     sizes = static_sizes(compiled.card, step)
     feeds = verify.seeded_inputs(step, sizes)
     np.savez(tmp_path / "inputs.npz", *[feeds[spec.name] for spec in step.inputs])
@@ -236,7 +238,7 @@ def test_the_command_adds_to_the_bundle_that_is_there(tmp_path, monkeypatch, cap
     arguments = [weights, "-o", bundle, "--engine", "inductor", "--device", "cpu"]
     assert command(*arguments, "--profile", "256x512", "--max-autotune") == 2
     assert "was exported from other weights" in capsys.readouterr().err
-    checkpoint = checkpoint_system(weights).checkpoint
+    checkpoint = checkpoint_pipeline(weights).origin
     opened = Bundle.open(bundle).manifest
     provenance = replace(opened.provenance, checkpoint=checkpoint)
     (bundle / "manifest.json").write_text(replace(opened, provenance=provenance).to_text())

@@ -12,10 +12,11 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, other, tools
 from support.runtime_system import SPECS, write_toy_bundle
 from support.tensorrt_bundle import FIXED, FREE, plan_bundle
 
-from dit4sr.export.engines.tensorrt import Forms, Span, TensorRtConfig, add_to
+from dit4sr.export.engines.tensorrt.builder import add_to
+from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
 from dit4sr.export.engines.tensorrt.graph import prepared
 from dit4sr.export.engines.tensorrt.preflight import preflight
-from dit4sr.export.engines.tensorrt.profiles import Profile
+from dit4sr.export.engines.tensorrt.profiles import Profile, Span
 from dit4sr.export.engines.tensorrt.report import report_of
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
@@ -143,11 +144,11 @@ def test_options_reach_the_builder(tmp_path, toy):
     options = {"level": 5, "workspace": 1 << 20, "concurrency": 3, "version_compatible": True}
     wanted = config(tmp_path, components=("vae_decoder",), sizes=FREE, weight_stripped=True, **options)
     manifest = add_to(toy, wanted, tools=tools(FakeGpu(), compiler))
-    [order] = compiler.orders
-    assert (order.level, order.workspace, order.profiles) == (5, 1 << 20, 3)
-    assert order.version_compatible
-    assert order.weight_stripped
-    assert order.shapes == {"latent": ((1, 4, 4, 4), (1, 4, 8, 8), (1, 4, 32, 32))}
+    [request] = compiler.requests
+    assert (request.level, request.workspace, request.profiles) == (5, 1 << 20, 3)
+    assert request.version_compatible
+    assert request.weight_stripped
+    assert request.shapes == {"latent": ((1, 4, 4, 4), (1, 4, 8, 8), (1, 4, 32, 32))}
     assert [(span.axis, span.most) for span in manifest.engines[0].plan.ranges] == [("h", 32), ("w", 32)]
 
 
@@ -155,7 +156,7 @@ def test_times_are_kept_between_builds(tmp_path, toy):
     compiler = FakeCompiler()
     wanted = config(tmp_path, components=("step",), branches=(2, 1))
     add_to(toy, wanted, tools=tools(FakeGpu(), compiler))
-    assert [order.timing_cache for order in compiler.orders] == [b"", b"timed "]
+    assert [request.timing_cache for request in compiler.requests] == [b"", b"timed "]
     [cache] = (tmp_path / "timing").iterdir()
     assert cache.name == "11.4.0.106-Fake-H200.cache"
     blocked = tmp_path / "file"

@@ -79,7 +79,7 @@ def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stri
     words = ["--builder-level", 5, "--workspace", 512, *(["--weight-stripped"] if stripped else [])]
     assert build(exported.path, "--engine", "tensorrt", *words) == 0
     assert capsys.readouterr().out == f"{exported.path}: tensorrt for sm_90\n"
-    assert {(order.level, order.workspace) for order in compiler.orders} == {(5, 512 << 20)}
+    assert {(request.level, request.workspace) for request in compiler.requests} == {(5, 512 << 20)}
 
     bundle = Bundle.open(exported.path)
     bundle.verify()
@@ -138,7 +138,7 @@ REFUSALS = {
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_what_cannot_be_built_is_told_before_anything_is_exported(tmp_path, monkeypatch, capsys, kind):
     machine, words, code, message = REFUSALS[kind]
-    monkeypatch.setattr("dit4sr.export.engines.tensorrt.this_machine", lambda: other(**machine))
+    monkeypatch.setattr("dit4sr.export.engines.tensorrt.preflight.this_machine", lambda: other(**machine))
     monkeypatch.chdir(tmp_path)
     assert build("--engine", "tensorrt", *words, "-o", "bundle") == code
     error = capsys.readouterr().err

@@ -11,7 +11,8 @@ import pytest
 from support.runtime_system import CHANNELS
 
 from dit4sr.runtime.backends.choice import candidates, choose
-from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, compatibility, host_array
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, host_array
+from dit4sr.runtime.backends.onnxruntime.compatibility import compatibility
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError, OutOfMemoryError

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from dit4sr.runtime.backends.choice import choose
-from dit4sr.runtime.backends.graph_replay import trusted_replay
-from dit4sr.runtime.backends.inductor.backend import WARM_RUNS, Inductor, InductorContext, InductorEngine
-from dit4sr.runtime.backends.inductor.packages import NAME, Package, compatibility, instruction_sets
+from dit4sr.runtime.backends.graph_replay import WARM_RUNS, trusted_replay
+from dit4sr.runtime.backends.inductor import NAME
+from dit4sr.runtime.backends.inductor.backend import Inductor, InductorContext, InductorEngine
+from dit4sr.runtime.backends.inductor.compatibility import compatibility, instruction_sets
+from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of, read_weights, tensor_of
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundle import Bundle
@@ -310,13 +312,13 @@ def test_patch_releases_of_torch_may_differ(bundle):
     ],
 )
 def test_a_gpu_engine_asks_for_its_gpu(bundle, monkeypatch, found, error, words):
-    monkeypatch.setattr("dit4sr.runtime.backends.inductor.packages.gpu_target", lambda: found)
+    monkeypatch.setattr("dit4sr.runtime.backends.inductor.compatibility.gpu_target", lambda: found)
     with pytest.raises(error, match=words):
         choose(with_engines(bundle, target="sm_90"), NAME)
 
 
 def test_the_device_that_is_asked_for_decides(bundle, monkeypatch):
-    monkeypatch.setattr("dit4sr.runtime.backends.inductor.packages.gpu_target", lambda: "sm_90")
+    monkeypatch.setattr("dit4sr.runtime.backends.inductor.compatibility.gpu_target", lambda: "sm_90")
     gpu, cpu = with_engines(bundle, target="sm_90"), with_engines(bundle)
     both = Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=(*cpu.engines, *gpu.engines)))
     assert compatibility(both).built_for.startswith("sm_90")

@@ -17,7 +17,7 @@ from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS, compatibility
-from dit4sr.runtime.backends.tensorrt.context_pool import Seats
+from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool
 from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import (
@@ -89,7 +89,7 @@ def test_a_recording_that_cannot_be_trusted_is_not_used(planned, gpu, fault):
     np.testing.assert_array_equal(found, restored(planned, "onnxruntime", photo(8, 8)))
 
 
-def test_threads_share_weights_and_never_a_seat(planned, gpu):
+def test_threads_share_weights_and_never_a_context(planned, gpu):
     pictures = [photo(8, 8), photo(8, 9), photo(9, 8)] * 2
     expected = [restored(planned, "onnxruntime", picture) for picture in pictures[:3]] * 2
     with Upscaler(planned, backend="tensorrt", use_cache=False) as upscaler:
@@ -108,28 +108,28 @@ def test_threads_share_weights_and_never_a_seat(planned, gpu):
     assert gpu.loads == len({engine.component for engine in planned.engines})
 
 
-def test_as_many_seats_as_runs_at_once_but_one_where_sizes_are_free(planned, gpu):
+def test_as_many_contexts_as_runs_at_once_but_one_where_sizes_are_free(planned, gpu):
     backend = TensorRt(gpu)
     inside = threading.Barrier(3, timeout=20)
 
     class Meeting:
-        """Runs that all wait for one another can only end if each has a seat."""
+        """Runs that all wait for one another can only end if each has a context."""
 
         def run(self, *_):
             inside.wait()
 
-    seats = Seats(lambda _: Meeting(), None)
+    pool = ContextPool(lambda _: Meeting(), None)
 
     def work() -> None:
-        with seats.borrow() as seat:
-            seat.run()
+        with pool.borrow() as context:
+            context.run()
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seats.opened == 3
+    assert pool.opened == 3
 
     decoder = backend.open(planned, "vae_decoder")
     image = {"latent": backend.upload(np.ones((1, 4, 8, 8), np.float32))}
@@ -138,7 +138,7 @@ def test_as_many_seats_as_runs_at_once_but_one_where_sizes_are_free(planned, gpu
         thread.start()
     for thread in threads:
         thread.join()
-    assert decoder.seats_for(image).opened == 1
+    assert decoder.pool_for(image).opened == 1
 
 
 def test_rows_that_are_not_aligned_pass_through_memory_that_is(planned, gpu):

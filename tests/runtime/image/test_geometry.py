@@ -11,25 +11,25 @@ from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.geometry import Geometry
 
 
-def plan(width: int, height: int, scale: float = 4, most: int = 1 << 40) -> Geometry:
-    return Geometry.plan((width, height), scale=scale, tile=512, factor=8, most_pixels=most)
+def geometry_of(width: int, height: int, scale: float = 4, most: int = 1 << 40) -> Geometry:
+    return Geometry.of((width, height), scale=scale, tile=512, factor=8, most_pixels=most)
 
 
 @pytest.mark.parametrize("side", range(1, 200))
 def test_the_shortest_side_is_always_a_whole_training_tile(side):
     """49, 98, 103 and 107 are where the released pipeline arrives at 63 latents and crashes."""
     for width, height in ((side, side), (side, side + 7), (side + 7, side)):
-        geometry = plan(width, height)
+        geometry = geometry_of(width, height)
         assert min(geometry.work) >= 512
         assert geometry.work[0] % 8 == geometry.work[1] % 8 == 0
         assert geometry.final == (width * 4, height * 4)
 
 
 def test_sizes_of_the_test_sets():
-    assert plan(128, 128).work == (512, 512)
-    assert plan(256, 256).work == (1024, 1024)
-    assert plan(130, 128).work == (520, 512)
-    assert plan(64, 96).lifted == (128, 192)
+    assert geometry_of(128, 128).work == (512, 512)
+    assert geometry_of(256, 256).work == (1024, 1024)
+    assert geometry_of(130, 128).work == (520, 512)
+    assert geometry_of(64, 96).lifted == (128, 192)
 
 
 @pytest.mark.parametrize("size", [(128, 128), (64, 100), (131, 150), (200, 133)])
@@ -41,16 +41,16 @@ def test_enlarging_is_the_released_sequence_of_resizes(size):
         image = image.resize((int(size[0] * ratio), int(size[1] * ratio)), Image.Resampling.BICUBIC)
     image = image.resize((image.width * 4, image.height * 4), Image.Resampling.BICUBIC)
     image = image.resize((image.width // 8 * 8, image.height // 8 * 8), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(plan(*size).enlarge(photo), np.asarray(image))
+    np.testing.assert_array_equal(geometry_of(*size).enlarge(photo), np.asarray(image))
 
 
 @pytest.mark.parametrize("scale", [0.25, 1, 1.5, 3, 5, 16])
 def test_any_scale_reaches_the_tile_and_the_final_size(scale):
-    geometry = plan(90, 77, scale)
+    geometry = geometry_of(90, 77, scale)
     assert min(geometry.work) >= 512
     assert geometry.final == (round(90 * scale), round(77 * scale))
 
 
 def test_what_would_fill_the_memory_is_refused_before_it_does():
     with pytest.raises(BadInputError, match=r"1×5000 would be worked on as 512×2560000 pixels"):
-        plan(1, 5000, most=8192 * 8192)
+        geometry_of(1, 5000, most=8192 * 8192)

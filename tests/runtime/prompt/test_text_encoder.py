@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tokenizers
 from support.runtime_system import (
+    CARD,
     POOLED,
     TEXT,
     TEXT_CHANNELS,
@@ -16,9 +19,10 @@ from support.runtime_system import (
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.errors import IncompatibleError, IntegrityError, MissingDependencyError
+from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, MissingDependencyError
+from dit4sr.runtime.manifest import MANIFEST
 from dit4sr.runtime.prompt.embedding import EmbeddingCache
-from dit4sr.runtime.prompt.text_encoder import TextEncoder
+from dit4sr.runtime.prompt.text_encoder import TextEncoder, joined
 from dit4sr.runtime.prompt.wording import NEGATIVE, Wording
 
 
@@ -42,9 +46,51 @@ def test_two_clips_side_by_side_then_t5(upscaler, bundle):
     expected = np.zeros((2 * TEXT, TEXT_CHANNELS), dtype=np.float32)
     expected[:TEXT, : clips.shape[1]] = clips
     expected[TEXT:] = tables["t5"][ids]
-    np.testing.assert_allclose(embedding.text, expected, atol=1e-6)
-    np.testing.assert_allclose(embedding.pooled, clips.mean(0), atol=1e-6)
-    assert embedding.pooled.shape == (POOLED,)
+    np.testing.assert_allclose(embedding["text"], expected, atol=1e-6)
+    np.testing.assert_allclose(embedding["pooled"], clips.mean(0), atol=1e-6)
+    assert embedding["pooled"].shape == (POOLED,)
+
+
+def with_manifest(path, **changes):
+    """The bundle with some fields of its manifest changed."""
+    (path / MANIFEST).write_text(replace(Bundle.open(path).manifest, **changes).to_text())
+    return path
+
+
+def test_encoders_are_joined_in_the_order_of_the_manifest(tmp_path):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
+    with_manifest(path, text_encoders=("text_t5", "text_clip_g", "text_clip_l"))
+    with Upscaler(path, use_cache=False) as upscaler:
+        embedding = upscaler._text.encode("a cat sits")
+    tables = toy_text_tables()
+    ids = tokenizers.Tokenizer.from_file(str(path / "tokenizers" / "t5" / "tokenizer.json"))
+    ids = ids.encode("a cat sits").ids
+    clips = np.concatenate([tables["clip_g"][ids], tables["clip_l"][ids]], axis=1)
+    np.testing.assert_allclose(embedding["text"][:TEXT, : clips.shape[1]], clips, atol=1e-6)
+    np.testing.assert_allclose(embedding["text"][TEXT:], tables["t5"][ids], atol=1e-6)
+    np.testing.assert_allclose(embedding["pooled"], clips.mean(0), atol=1e-6)
+
+
+def test_a_component_that_the_manifest_does_not_call_an_encoder_reads_no_words(tmp_path):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
+    with_manifest(path, text_encoders=())
+    with Upscaler(path, use_cache=False) as upscaler, pytest.raises(BadInputError, match="no text encoders"):
+        upscaler._text.encode("a cat")
+
+
+def test_encoders_without_a_pooled_output_make_rows_only():
+    rows = [{"text": np.full((n, 3), n, np.float32)} for n in (1, 2)]
+    embedding = joined(rows, 3)
+    assert list(embedding) == ["text"]
+    assert embedding["text"].tolist() == [[1, 1, 1], [2, 2, 2], [2, 2, 2]]
+
+
+@pytest.mark.parametrize("channels", [TEXT_CHANNELS - 1, 5])
+def test_encoders_that_do_not_fit_the_network_are_refused(tmp_path, channels):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
+    with_manifest(path, model=replace(CARD, text_channels=channels))
+    with Upscaler(path, use_cache=False) as upscaler, pytest.raises(IncompatibleError, match="do not fit"):
+        upscaler._text.encode("a cat")
 
 
 def test_prompts_reach_the_picture(upscaler, photo):
@@ -68,7 +114,7 @@ def test_a_prompt_is_encoded_once(upscaler, bundle, photo, tmp_path):
     assert sorted((tmp_path / "cache").iterdir()) == stored
     with Upscaler(bundle, cache=tmp_path / "cache") as again:
         np.testing.assert_array_equal(again.upscale(photo, prompt="a cat").picture, first)
-        assert not any(name.startswith("text_") for name in again._components.opened)
+        assert not any(name.startswith("text_") for name in again._components._engines)
 
 
 def test_a_damaged_or_hopeless_cache_only_costs_time(upscaler, bundle, photo, tmp_path):
@@ -128,5 +174,5 @@ def test_stored_prompts_stand_in_for_encoders(toy_bundle, upscaler):
     bundle = Bundle.open(toy_bundle)
     text = TextEncoder(bundle, upscaler._backend, upscaler._components.use, None)
     assert not text.reads_words
-    np.testing.assert_array_equal(text.stored("positive").text, bundle.embedding("positive")[0])
+    np.testing.assert_array_equal(text.stored("positive")["text"], bundle.embedding("positive")["text"])
     assert text.stored("positive") is text.stored("positive")

@@ -13,13 +13,13 @@ from support.runtime_system import CARD, CHANNELS, write_toy_bundle
 
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, IncompatibleError
-from dit4sr.runtime.prompt.embedding import Embedding
-from dit4sr.runtime.sampling.conditions import Conditions, Shelf
+from dit4sr.runtime.sampling.conditions import Conditions
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise import NumpyStream
 from dit4sr.runtime.sampling.sampler import WholeSampler
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver
+from dit4sr.runtime.sampling.tile_conditions import TileConditions
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.sampling.tiles import Tiling
 
@@ -32,15 +32,15 @@ def bundle(tmp_path_factory):
     return Bundle.open(write_toy_bundle(tmp_path_factory.mktemp("null") / "toy"))
 
 
-def conditions(plan, side=SIDE):
-    prompt = Embedding(np.zeros((5, 12), dtype=np.float32), np.zeros(6, dtype=np.float32))
-    latent = np.zeros((plan.branches, CHANNELS, side, side), dtype=np.float32)
-    return Conditions(latent, [prompt] * plan.branches, plan.timesteps)
+def conditions(schedule, side=SIDE):
+    prompt = {"text": np.zeros((5, 12), dtype=np.float32), "pooled": np.zeros(6, dtype=np.float32)}
+    latent = np.zeros((schedule.branches, CHANNELS, side, side), dtype=np.float32)
+    return Conditions(latent, [prompt] * schedule.branches, schedule.timesteps)
 
 
-def prepared(bundle, plan):
+def prepared(bundle, schedule):
     backend = NullBackend()
-    sampler = WholeSampler(backend, CARD, plan, conditions(plan))
+    sampler = WholeSampler(backend, CARD, schedule, conditions(schedule))
     sampler.prepare(NullEngine(bundle.components["prepare"], {"tokens": SIDE * SIDE // 4, "h": SIDE}))
     return sampler, backend.open(bundle, "step")
 
@@ -50,21 +50,21 @@ def noise(side=SIDE):
 
 
 def test_the_loop_costs_less_than_a_fifth_of_a_millisecond_a_step(bundle):
-    plan = SamplingSchedule.of(400, 3.0, Solver.EULER, Guidance(8.0, (0.1, 0.9)))
-    sampler, step = prepared(bundle, plan)
+    schedule = SamplingSchedule.of(400, 3.0, Solver.EULER, Guidance(8.0, (0.1, 0.9)))
+    sampler, step = prepared(bundle, schedule)
     times = []
     for _ in range(5):
         start = time.perf_counter()
         sampler.sample(step, noise(), lambda: None)
-        times.append((time.perf_counter() - start) / plan.steps)
+        times.append((time.perf_counter() - start) / schedule.steps)
     assert min(times) < 0.2e-3
 
 
 def test_the_loop_allocates_nothing_from_step_to_step(bundle):
-    plan = SamplingSchedule.of(60, 3.0, Solver.AB2, Guidance(8.0))
-    sampler, step = prepared(bundle, plan)
-    held: list[int] = [0] * plan.steps
-    ticks = iter(range(plan.steps))
+    schedule = SamplingSchedule.of(60, 3.0, Solver.AB2, Guidance(8.0))
+    sampler, step = prepared(bundle, schedule)
+    held: list[int] = [0] * schedule.steps
+    ticks = iter(range(schedule.steps))
 
     def tick():
         held[next(ticks)] = tracemalloc.get_traced_memory()[0]
@@ -76,11 +76,11 @@ def test_the_loop_allocates_nothing_from_step_to_step(bundle):
 
 
 def test_tiles_allocate_nothing_from_step_to_step(bundle):
-    plan = SamplingSchedule.of(30, 3.0, Solver.AB2, Guidance(8.0, (0.2, 0.9)))
+    schedule = SamplingSchedule.of(30, 3.0, Solver.AB2, Guidance(8.0, (0.2, 0.9)))
     tiling = Tiling.cover(20, 20, 8, 3, 2)
-    sampler = TiledSampler(NullBackend(), CARD, plan, conditions(plan, 20), tiling=tiling, batch=3)
+    sampler = TiledSampler(NullBackend(), CARD, schedule, conditions(schedule, 20), tiling=tiling, batch=3)
     sampler.prepare(NullEngine(bundle.components["prepare"]))
-    held = np.zeros(plan.steps * len(tiling.tiles), dtype=np.int64)  # filled without allocating
+    held = np.zeros(schedule.steps * len(tiling.tiles), dtype=np.int64)  # filled without allocating
     ticks = itertools.count()
 
     def tick():
@@ -111,8 +111,8 @@ class Spoiler(NullEngine):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.5])
 def test_astray_numbers_stop_the_run_at_their_step(bundle, value):
-    plan = SamplingSchedule.of(9, 3.0, Solver.EULER, Guidance(8.0))
-    sampler, _ = prepared(bundle, plan)
+    schedule = SamplingSchedule.of(9, 3.0, Solver.EULER, Guidance(8.0))
+    sampler, _ = prepared(bundle, schedule)
     ticks = []
     kind = "not finite" if not np.isfinite(value) else r"constant \(0.5\)"
     with pytest.raises(AccuracyError, match=f"{kind} after step 4 of 9, at noise level 0.8"):
@@ -136,13 +136,13 @@ def test_on_a_device_the_step_is_found_afterwards(bundle):
 
         def run(self, inputs, outputs=None):
             super().run(inputs, outputs)
-            if outputs and inputs["coefficients"].owner[1] == plan.coefficients[2, 1]:
+            if outputs and inputs["coefficients"].owner[1] == schedule.coefficients[2, 1]:
                 outputs["next_latent"].owner[...] = np.nan
             return dict(outputs or {})
 
-    plan = SamplingSchedule.of(5, 3.0, Solver.EULER, Guidance(8.0))
+    schedule = SamplingSchedule.of(5, 3.0, Solver.EULER, Guidance(8.0))
     backend = Device()
-    sampler = WholeSampler(backend, CARD, plan, conditions(plan))
+    sampler = WholeSampler(backend, CARD, schedule, conditions(schedule))
     sampler.prepare(NullEngine(bundle.components["prepare"]))
     sampler.sample(NullEngine(bundle.components["step"]), noise(), lambda: None)
     assert backend.downloads == 1
@@ -151,21 +151,21 @@ def test_on_a_device_the_step_is_found_afterwards(bundle):
 
 
 def test_a_step_that_nobody_feeds_is_refused(bundle):
-    plan = SamplingSchedule.of(3, 3.0, Solver.EULER, Guidance(8.0))
-    sampler, step = prepared(bundle, plan)
+    schedule = SamplingSchedule.of(3, 3.0, Solver.EULER, Guidance(8.0))
+    sampler, step = prepared(bundle, schedule)
     step.inputs = (*step.inputs, step.inputs[0].__class__("control", "float32", ("rows",)))
     with pytest.raises(IncompatibleError, match="step reads 'control'"):
         sampler.sample(step, noise(), lambda: None)
 
 
-def test_the_shelf_keeps_shared_tensors_once_and_spills_large_ones(monkeypatch):
-    monkeypatch.setattr("dit4sr.runtime.sampling.conditions.SPILL", 1000)
-    shelf = Shelf(4)
+def test_tile_conditions_keep_shared_tensors_once_and_spills_large_ones(monkeypatch):
+    monkeypatch.setattr("dit4sr.runtime.sampling.tile_conditions.SPILL", 1000)
+    kept = TileConditions(4)
     rng = np.random.default_rng(0)
     own = rng.normal(size=(4, 2, 100)).astype(np.float32)
     for index in range(4):
-        shelf.put(index, {"text": np.ones((2, 3), dtype=np.float32), "image": own[index]})
-    assert set(shelf.shared) == {"text"}
+        kept.put(index, {"text": np.ones((2, 3), dtype=np.float32), "image": own[index]})
+    assert set(kept.shared) == {"text"}
     for index in range(4):
-        np.testing.assert_array_equal(shelf.get(index)["image"], own[index])
-    assert isinstance(shelf.get(0)["image"].base, np.memmap) or isinstance(shelf.get(0)["image"], np.memmap)
+        np.testing.assert_array_equal(kept.get(index)["image"], own[index])
+    assert isinstance(kept.get(0)["image"].base, np.memmap) or isinstance(kept.get(0)["image"], np.memmap)

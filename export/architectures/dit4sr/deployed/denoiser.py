@@ -6,11 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention
 from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
+from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
 from dit4sr.export.architectures.dit4sr.deployed.prepare import patch_convolution, patch_tokens
 from dit4sr.export.architectures.dit4sr.released.embedding import unpatchify
 from dit4sr.export.architectures.dit4sr.released.streams import Modulation, layer_norm
 from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
+
+ROUNDED_MODULES = (PackedAttention, InjectedFeedForward)
+"""Modules of ours all of whose own weights are read by products; half precision rounds them."""
 
 
 class Denoiser(nn.Module):

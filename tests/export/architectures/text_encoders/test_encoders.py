@@ -13,7 +13,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from support.encoders import TINY, TINY_VAE, write_encoder
-from support.networks import smallest_config, write_checkpoint
+from support.networks import alone, smallest_config, write_checkpoint
 
 from dit4sr.export import verify
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
@@ -30,7 +30,7 @@ from dit4sr.export.architectures.text_encoders.encoders import (
 )
 from dit4sr.export.architectures.text_encoders.t5 import T5Config, bucket_borders, bucket_of
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.export.pipeline import checkpoint_system, random_system
+from dit4sr.export.pipeline import checkpoint_pipeline, random_pipeline
 from dit4sr.export.weights.sources import RandomWeights, StateDict
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, Dit4srError, IntegrityError
@@ -48,7 +48,7 @@ def architecture() -> Dit4sr:
 def export(folder: Path, encoders, precision: str, **options) -> Manifest:
     names = tuple(encoder.name for encoder in encoders)
     config = ExportConfig(folder, precision=precision, components=names, **options)
-    return export_bundle(architecture(), [encoder.part() for encoder in encoders], config)
+    return export_bundle(alone(architecture(), [encoder.component() for encoder in encoders]), config)
 
 
 def in_memory(model: torch.nn.Module, config) -> torch.nn.Module:
@@ -158,7 +158,7 @@ def test_encoders_are_exported_and_agree_with_torch(exported, precision):
         ("text_t5", "text"),
     ]
     allowance = verify.Allowance.at(precision)
-    for part in random_encoders(0, TINY).parts():
+    for part in random_encoders(0, TINY).components():
         run = verify.graph_runner(bundle.component_file(part.name))
         truth, plain = (verify.torch_runner(part, dtype) for dtype in (torch.float64, allowance.yardstick))
         for images, text in [(1, 1), (2, 77), (3, 150)]:
@@ -223,7 +223,7 @@ def test_t5_outgrows_half_precision_and_its_graph_does_not(tmp_path):
     ONNX Runtime's CPU products are FP32 inside, and hide an overflow.
     """
     encoder = overgrown_t5(gain=250.0)
-    part = encoder.part()
+    part = encoder.component()
     feeds = verify.seeded_inputs(part, {**SIZES, "text": 20})
     exact, plain = (verify.torch_runner(part, dtype)(feeds)[0] for dtype in (torch.float64, torch.float16))
     assert not np.isfinite(plain).all()
@@ -234,11 +234,9 @@ def test_t5_outgrows_half_precision_and_its_graph_does_not(tmp_path):
     assert Bundle.open(tmp_path / "b").manifest == manifest
 
 
-def test_random_systems_have_encoders_on_request():
-    config = smallest_config()
-    names = [
-        [part.name for part in random_system(0, config, TINY_VAE, text).surroundings] for text in (None, TINY)
-    ]
+def test_random_pipelines_have_encoders_on_request():
+    systems = [random_pipeline("dit4sr", architecture(), 0, TINY_VAE, text) for text in (None, TINY)]
+    names = [[part.name for part in (*system.text_encoders, *system.vae)] for system in systems]
     assert names[0] == ["vae_encoder", "vae_decoder"]
     assert names[1] == [*TINY, *names[0]]
 
@@ -257,11 +255,9 @@ def checkpoint(tmp_path) -> Path:
 
 
 def export_checkpoint(folder: Path, output: Path, *components: str) -> Bundle:
-    system = checkpoint_system(folder)
-    config = ExportConfig(
-        output, precision="fp32", components=components, checkpoint=system.checkpoint, verify=False
-    )
-    export_bundle(system.architecture, system.surroundings, config)
+    system = checkpoint_pipeline(folder)
+    config = ExportConfig(output, precision="fp32", components=components, verify=False)
+    export_bundle(system, config)
     return Bundle.open(output)
 
 
@@ -285,7 +281,7 @@ def test_weights_are_read_from_one_file_or_from_shards(tmp_path, name, shards):
     tensors = write_encoder(tmp_path, name, shards)
     [encoder] = checkpoint_encoders(tmp_path).encoders
     assert (encoder.name, encoder.config) == (name, TINY[name])
-    assert all(torch.equal(encoder.source.read(key), tensors[key]) for key in layout(encoder.config))
+    assert all(torch.equal(encoder.weights.read(key), tensors[key]) for key in layout(encoder.config))
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -296,7 +292,7 @@ def test_what_transformers_saves_is_opened(tmp_path, name):
     [encoder] = checkpoint_encoders(tmp_path).encoders
     assert encoder.config == TINY[name]
     weights = model.state_dict()
-    assert all(torch.equal(encoder.source.read(key), weights[key]) for key in layout(encoder.config))
+    assert all(torch.equal(encoder.weights.read(key), weights[key]) for key in layout(encoder.config))
 
 
 def test_tokenizers_cut_and_pad(checkpoint, tmp_path):

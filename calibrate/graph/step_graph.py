@@ -1,0 +1,26 @@
+"""The graph that calibration is about: that of one step of the network."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from dit4sr.calibrate.graph.bundle_rewriting import load_graph
+from dit4sr.calibrate.graph.matmuls import open_attentions
+from dit4sr.export import architectures
+from dit4sr.export.architectures.layer_names import LayerNames
+from dit4sr.runtime.bundle import Bundle
+
+STEP = "step"
+
+
+def layer_names(bundle: Bundle) -> LayerNames:
+    """What the layers of a bundle's step are called, by its network's architecture."""
+    return architectures.of_bundle(bundle.manifest).layers
+
+
+def load_step(bundle: Bundle, *, attention: bool = False) -> ir.Model:
+    """Load a bundle's step; with ``attention`` the operands of its attentions can be quantised too."""
+    model = load_graph(bundle, STEP)
+    if attention:
+        open_attentions(model)
+    return model

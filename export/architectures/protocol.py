@@ -1,0 +1,102 @@
+"""What the folder of an architecture offers, and all that exporter, calibration and benchmark know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import click
+    from torch import nn
+
+    from dit4sr.export.architectures.anatomy import Anatomy
+    from dit4sr.export.architectures.layer_names import LayerNames
+    from dit4sr.export.component import ComponentSource
+    from dit4sr.export.sampling import Sampling
+    from dit4sr.export.weights.checkpoint import Checkpoint
+    from dit4sr.runtime.manifest import ModelCard
+
+Config = Mapping[str, Any]
+"""A network's sizes and kind, as JSON that only its architecture reads."""
+
+Choices = Mapping[str, Any]
+"""Values of the options that an architecture adds to the command line, by name."""
+
+
+class Network(Protocol):
+    """A network with its weights, ready to be exported."""
+
+    def to_json(self) -> Config:
+        """Its config, from which its architecture can build it anew."""
+        ...
+
+    def card(self, precision: str, sampling: Sampling) -> ModelCard:
+        """What the sampler needs to know."""
+        ...
+
+    def components(self) -> list[ComponentSource]:
+        """`prepare` and `step`, in the order in which a picture passes through them."""
+        ...
+
+
+class Reference(Protocol):
+    """A network as it was published, for a benchmark to hold ours against."""
+
+    def plain_step(self) -> ComponentSource:
+        """The published network within a step: no simplification, none of our operators; weights by seed."""
+        ...
+
+    def ablated_step(self, optimisation: str) -> ComponentSource:
+        """Our step with one of the architecture's optimisations taken back."""
+        ...
+
+    def load(self, checkpoint: Path) -> nn.Module:
+        """The published network with a checkpoint's weights, in FP32."""
+        ...
+
+    def write_checkpoint(self, folder: Path) -> None:
+        """Write a checkpoint of the network with random weights, as it would be published."""
+        ...
+
+
+class Architecture(Protocol):
+    """One folder of `dit4sr.export.architectures`. Importing it needs no torch; most of its methods do."""
+
+    name: str
+    """As in manifests and on the command line."""
+    layers: LayerNames
+    ablations: Mapping[str, str]
+    """Optimisations that a benchmark can take back, and what then runs instead."""
+
+    def options(self) -> Sequence[click.Option]:
+        """What it adds to the command line of ``dit4sr-export``."""
+        ...
+
+    def sampling(self) -> Sampling:
+        """How its published network is sampled where a checkpoint does not say."""
+        ...
+
+    def detect(self, checkpoint: Checkpoint) -> bool:
+        """True if the checkpoint's tensors are those of this architecture."""
+        ...
+
+    def load(self, checkpoint: Checkpoint, choices: Choices) -> Network:
+        """The checkpoint's network, checked tensor by tensor; weights are read when they are asked for."""
+        ...
+
+    def published(self, choices: Choices) -> Config:
+        """The config of the published network."""
+        ...
+
+    def random(self, config: Config, seed: int) -> Network:
+        """A network with weights by seed, for trying and timing."""
+        ...
+
+    def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
+        """What a network is made of, and multiplies for a picture of this height and width."""
+        ...
+
+    def reference(self, config: Config) -> Reference:
+        """The published formulation of a network."""
+        ...

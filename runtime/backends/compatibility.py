@@ -1,0 +1,66 @@
+"""Can a bundle's engines for one backend run on this machine? Known before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dit4sr.runtime.errors import IncompatibleError, MissingDependencyError
+
+AUTO = "auto"
+"""Of backends or devices, the best that fits."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that stands in the way, and what removes it."""
+
+    what: str
+    remedy: str
+    is_missing: bool = False
+    """True for a library or device that could be added."""
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """How a bundle's engines for one backend fit this machine."""
+
+    backend: str
+    built_for: str
+    running_on: str
+    obstacle: str = ""
+    remedy: str = ""
+    is_missing: bool = False
+    """True if the obstacle is a library or device that could be added."""
+
+    @classmethod
+    def of(
+        cls, backend: str, built_for: str, running_on: str, obstacles: Iterable[Obstacle]
+    ) -> Compatibility:
+        """The first of the obstacles to engines that are there; the others are not even looked for."""
+        first = next(iter(obstacles), None)
+        if first is None:
+            return cls(backend, built_for, running_on)
+        what = f"built for {built_for}, but {first.what}"
+        return cls(backend, built_for, running_on, what, first.remedy, first.is_missing)
+
+    @classmethod
+    def without_engines(cls, backend: str) -> Compatibility:
+        """What is said of a bundle that holds no engines for a backend."""
+        remedy = f"build them with dit4sr-export --engine {backend}"
+        return cls(backend, "", "", "the bundle holds no engines for it", remedy)
+
+    @property
+    def fits(self) -> bool:
+        """True if nothing stands in the way."""
+        return not self.obstacle
+
+    def error(self) -> Exception:
+        """The error for a user who insists on this backend."""
+        kind = MissingDependencyError if self.is_missing else IncompatibleError
+        return kind(f"backend {self.backend}: {self.obstacle}", fix=self.remedy)
+
+
+def rebuild(backend: str) -> str:
+    """The remedy for engines that were built for something else."""
+    return f"rebuild with dit4sr-export --engine {backend}, or use backend onnxruntime"

@@ -1,0 +1,47 @@
+"""What `prepare` has made of every tile, kept on the host until the steps have used it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SPILL = 1 << 30
+"""Bytes above which tiles' tensors go to a temporary file: 2 GB for a 4096² picture at full size."""
+
+
+class TileConditions:
+    """Tensors of all tiles on the host; what every tile shares is kept once."""
+
+    def __init__(self, tiles: int) -> None:
+        self._tiles = tiles
+        self._own: dict[str, Floats] = {}
+        self.shared: dict[str, Floats] = {}
+
+    def put(self, index: int, tensors: dict[str, Floats]) -> None:
+        """Keep a tile's tensors; tiles come in order."""
+        for name, values in tensors.items():
+            if index == 0:
+                self.shared[name] = values.copy()
+            elif name in self._own:
+                self._own[name][index] = values
+            elif not np.array_equal(values, self.shared[name]):
+                own = self._own[name] = _allocated((self._tiles, *values.shape))
+                own[:index] = self.shared.pop(name)
+                own[index] = values
+
+    def get(self, index: int) -> dict[str, Floats]:
+        """Tensors of one tile that not all tiles share."""
+        return {name: values[index] for name, values in self._own.items()}
+
+
+def _allocated(shape: tuple[int, ...]) -> Floats:
+    if math.prod(shape) * np.dtype(np.float32).itemsize <= SPILL:
+        return np.empty(shape, dtype=np.float32)
+    # The mapping keeps the unnamed file alive, and the kernel may write its pages out.
+    with tempfile.TemporaryFile(prefix="dit4sr-") as file:
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

@@ -1,0 +1,1 @@
+"""Architectures that live outside the house, for tests of the register."""
