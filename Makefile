@@ -15,7 +15,7 @@ help:  ## list the commands
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export,text,train,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,text,train,bench,dev]'
 	@touch $(READY)
 
 setup: $(READY)  ## make the virtual environment (.venv)

@@ -77,7 +77,7 @@ def main(architectures: tuple[int, ...], json_file: IO[str] | None) -> None:
     try:
         rows = resource_rows(architectures)
     except ModuleNotFoundError as missing:
-        click.echo(f"expected {missing.name} to be installed (pip install 'dit4sr[gpu]')", err=True)
+        click.echo(f"expected {missing.name} to be installed (pip install {missing.name})", err=True)
         sys.exit(3)
     print_result(table(rows), json.dumps(rows, indent=1), json_file)
 

@@ -148,15 +148,12 @@ EXAMPLES = (
         help="Refuse larger pictures before they are decoded.",
     ),
 )
-@group(
-    "Other options",
-    option(
-        "--progress",
-        type=click.Choice(["auto", "plain", "none"]),
-        default="auto",
-        show_default=True,
-        help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
-    ),
+@option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
 )
 @click.version_option(package_name="dit4sr")
 def command(

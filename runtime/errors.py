@@ -70,7 +70,3 @@ class SomeInputsFailedError(Dit4srError):
 
 INTERNAL_ERROR = 1
 INTERRUPTED = 130
-
-INSTALL_ONNXRUNTIME = "pip install 'dit4sr[cpu]', or 'dit4sr[gpu]' for an NVIDIA GPU"
-"""What mends a missing ONNX Runtime. The base asks for none: two distributions provide that one module, and
-only one of them may be installed."""

@@ -12,7 +12,7 @@ import click
 Decorator = Callable[[Any], Any]
 Decorated = TypeVar("Decorated")
 
-ELSE = "Other options"
+OTHER = "Other options"
 """Heading of what belongs to no group."""
 
 
@@ -31,7 +31,7 @@ class Option(click.Option):
     the flag's value only where ``takes`` accepts that word.
     """
 
-    heading = ELSE
+    heading = OTHER
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class Command(click.Command):
         for option in self.get_params(ctx):
             record = option.get_help_record(ctx)
             if record is not None and isinstance(option, click.Option):
-                groups.setdefault(getattr(option, "heading", ELSE), []).append(record)
-        for heading, records in sorted(groups.items(), key=lambda group: group[0] == ELSE):
+                groups.setdefault(getattr(option, "heading", OTHER), []).append(record)
+        for heading, records in sorted(groups.items(), key=lambda group: group[0] == OTHER):
             with formatter.section(heading):
                 formatter.write_dl(records)
 

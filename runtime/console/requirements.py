@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from dit4sr.runtime.errors import INSTALL_ONNXRUNTIME, MissingDependencyError
+from dit4sr.runtime.errors import MissingDependencyError
 
 
 def require(*modules: str, extra: str) -> None:
@@ -17,5 +17,8 @@ def require(*modules: str, extra: str) -> None:
 
 def require_onnxruntime() -> None:
     """Refuse to begin without ONNX Runtime, which either of two extras brings."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise MissingDependencyError("not installed: onnxruntime", fix=INSTALL_ONNXRUNTIME)
+    from dit4sr.runtime.backends.onnxruntime.compatibility import compatibility  # noqa: PLC0415
+
+    fit = compatibility()
+    if not fit.fits:
+        raise fit.error()

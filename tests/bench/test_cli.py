@@ -165,8 +165,12 @@ def test_names_are_those_of_the_modules():
     """The command lists them itself, so that --help need not import NumPy."""
     from dit4sr.bench.baselines import ablations  # noqa: PLC0415
     from dit4sr.bench.baselines import calls as baselines  # noqa: PLC0415
+    from dit4sr.export import architectures  # noqa: PLC0415
 
-    assert (ablations.NAMES, baselines.NAMES) == (ABLATIONS, BASELINES)
+    own = architectures.named(architectures.DEFAULT).ablations
+    assert {*own, *ablations.GENERAL} == set(ABLATIONS)
+    assert len(own) + len(ablations.GENERAL) == len(ABLATIONS)
+    assert baselines.NAMES == BASELINES
 
 
 def test_help_needs_no_numpy():

@@ -40,7 +40,7 @@ def test_the_record_goes_into_a_file_beside_the_tables(half_bundle, photos, tmp_
     record = tmp_path / "record.json"
     options = ["--weights-only", "int4", "--images", photos, "--threads", 1, "--json", record]
     assert run(half_bundle.path, "-o", tmp_path / "small", *options, "--min-psnr-rgb", 5) == 0
-    assert "int4 weights, judged by 1 photo" in capsys.readouterr().out
+    assert "int4 weights, evaluated on 1 photo" in capsys.readouterr().out
     assert json.loads(record.read_text())["precision"] == "int4 weights"
     assert run(half_bundle.path, "-o", tmp_path / "other", *options, "--min-psnr-rgb", 5) == 2
     assert "record.json exists; choose another name, or replace it with --force" in capsys.readouterr().err

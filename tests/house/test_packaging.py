@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from dit4sr.export.cli import command
 from dit4sr.runtime.console.command import run_command
@@ -19,6 +19,17 @@ else:
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ["bench", "calibrate", "export", "kernels", "runtime"]
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+MACHINES = [
+    {"platform_system": system, "platform_machine": machine}
+    for system, machine in [
+        ("Linux", "x86_64"),
+        ("Linux", "aarch64"),
+        ("Windows", "AMD64"),
+        ("Darwin", "arm64"),
+        ("Darwin", "x86_64"),
+    ]
+]
 
 
 def project() -> dict:
@@ -52,6 +63,24 @@ def test_every_dependency_has_its_reason():
         assert f"`{name}`" in reasons, name
 
 
+def onnxruntimes(requirements: list[str], machine: dict[str, str]) -> list[str]:
+    """Distributions of ONNX Runtime among requirements, on one kind of machine."""
+    parsed = [Requirement(text) for text in requirements]
+    here = [each.name for each in parsed if each.marker is None or each.marker.evaluate(machine)]
+    return [name for name in here if name.startswith("onnxruntime")]
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: "-".join(machine.values()))
+def test_onnxruntime_comes_once_with_either_of_two_extras_and_with_nothing_else(machine):
+    """Its distributions provide one module: of two that are installed, the one without CUDA can win."""
+    extras = dict(project()["project"]["optional-dependencies"])
+    assert onnxruntimes(extras.pop("cpu"), machine) == ["onnxruntime"]
+    has_cuda = machine["platform_machine"] in {"x86_64", "AMD64"} and machine["platform_system"] != "Darwin"
+    assert onnxruntimes(extras.pop("gpu"), machine) == ["onnxruntime-gpu" if has_cuda else "onnxruntime"]
+    others = [requirement for extra in extras.values() for requirement in extra]
+    assert onnxruntimes([*project()["project"]["dependencies"], *others], machine) == []
+
+
 def test_the_runtime_imports_no_framework():
     script = (
         "import sys, dit4sr.runtime.console.command, dit4sr.runtime.sampling.positions\n"
@@ -78,24 +107,11 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     assert "pip install 'dit4sr[export]'" in capsys.readouterr().err
 
 
-def test_the_wheel_holds_every_module(tmp_path):
-    """Build and install the wheel where nothing else is, and import from there."""
-    source = tmp_path / "source"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", source], check=True, capture_output=True
-    )
-    for folder in FOLDERS:  # what is being worked on, not only what is committed
-        subprocess.run(["cp", "-r", ROOT / folder, source], check=True)
-    subprocess.run(["cp", ROOT / "pyproject.toml", source], check=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, source], check=True)
-    [wheel] = tmp_path.glob("*.whl")
-
-    venv.create(tmp_path / "elsewhere", with_pip=False)
-    [site] = (tmp_path / "elsewhere").glob("lib/python*/site-packages")
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+def test_the_wheel_holds_every_module(wheel, tmp_path):
+    """Install the wheel where nothing else is, and look there."""
+    subprocess.run([*PIP, "install", "--no-deps", "--target", tmp_path, wheel], check=True)
     for folder in FOLDERS:
         in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob("*.py")}
-        in_wheel = {p.relative_to(site / "dit4sr" / folder) for p in (site / "dit4sr" / folder).rglob("*.py")}
-        assert in_wheel == in_tree
-        assert (site / "dit4sr" / folder / "py.typed").is_file()
+        installed = tmp_path / "dit4sr" / folder
+        assert {p.relative_to(installed) for p in installed.rglob("*.py")} == in_tree
+        assert (installed / "py.typed").is_file()

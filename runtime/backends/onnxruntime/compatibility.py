@@ -6,11 +6,13 @@ import importlib.util
 
 from dit4sr.runtime.backends.compatibility import AUTO, Compatibility
 from dit4sr.runtime.backends.onnxruntime import NAME
-from dit4sr.runtime.errors import INSTALL_ONNXRUNTIME, BadInputError
+from dit4sr.runtime.errors import BadInputError
 
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}
 
+INSTALL = "pip install 'dit4sr[cpu]', or 'dit4sr[gpu]' for an NVIDIA GPU"
+"""The base asks for neither: two distributions provide this one module, and only one of them may be there."""
 REPLACE_BY_CUDA = (
     "pip uninstall onnxruntime, then pip install --force-reinstall onnxruntime-gpu, "
     "for one hides the other; or leave --device at auto"
@@ -22,13 +24,13 @@ def compatibility(device: str = AUTO) -> Compatibility:
     """What stands in the way of running any bundle on a device."""
     if device not in {AUTO, *PROVIDERS}:
         raise BadInputError(f"no device {device!r}", expected=", ".join([AUTO, *PROVIDERS]))
-    if importlib.util.find_spec("onnxruntime") is None:
+    if not _is_installed():
         return Compatibility(
             NAME,
             _BUILT_FOR,
             "no onnxruntime",
             "onnxruntime is not installed",
-            INSTALL_ONNXRUNTIME,
+            INSTALL,
             is_missing=True,
         )
     if device == CUDA and not has_cuda():
@@ -48,3 +50,9 @@ def has_cuda() -> bool:
     import onnxruntime  # noqa: PLC0415 - costs a third of a second, and only if used
 
     return PROVIDERS[CUDA] in onnxruntime.get_available_providers()
+
+
+def _is_installed() -> bool:
+    """True if the module is whole: where two distributions shared its folder, removing one empties it."""
+    found = importlib.util.find_spec("onnxruntime")
+    return found is not None and found.origin is not None

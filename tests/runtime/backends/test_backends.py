@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
@@ -64,6 +65,12 @@ def test_what_is_not_there_is_refused(bundle, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dit4sr\[cpu\]'"):
         choose(bundle)
+
+
+def test_an_onnxruntime_of_which_only_the_folder_is_left_is_none(monkeypatch):
+    """What pip leaves of two distributions in one folder when it removes either of them."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: ModuleSpec(name, None))
+    assert compatibility().obstacle == "onnxruntime is not installed"
 
 
 def test_rows_are_taken_without_copying():

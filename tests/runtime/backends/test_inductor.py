@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
@@ -326,7 +327,8 @@ def test_the_device_that_is_asked_for_decides(bundle, monkeypatch):
 
 
 def test_without_torch_it_says_what_to_install(bundle, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else object())
+    found = ModuleSpec("found", None, origin="here")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else found)
     with pytest.raises(MissingDependencyError, match="torch is not installed here; pip install torch"):
         choose(with_engines(bundle), NAME)
 

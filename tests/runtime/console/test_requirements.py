@@ -22,6 +22,7 @@ def test_every_missing_module_is_named_with_the_extra_that_brings_it():
 
 def test_either_of_two_extras_brings_onnxruntime(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    found = "backend onnxruntime: onnxruntime is not installed"
     remedy = r"pip install 'dit4sr\[cpu\]', or 'dit4sr\[gpu\]' for an NVIDIA GPU"
-    with pytest.raises(MissingDependencyError, match=f"^not installed: onnxruntime; {remedy}$"):
+    with pytest.raises(MissingDependencyError, match=f"^{found}; {remedy}$"):
         require_onnxruntime()
