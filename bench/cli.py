@@ -92,10 +92,10 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     option(
         "--ablate",
         "ablations",
-        type=NamesType(ABLATIONS),
+        type=NamesType(),
         default="",
         metavar="A,B",
-        help=f"Switch off, one by one: {', '.join(ABLATIONS)}.",
+        help=f"Switch off, one by one: {', '.join(ABLATIONS)}, or what else the network offers.",
     ),
     option("--sizes", type=SIZES, default="", metavar="N,HxW", help="Time a step at these sizes as well."),
     option(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from dit4sr.bench.baselines.ablations import ablations_of
+from dit4sr.bench.baselines.reference import require_network
 from dit4sr.bench.measure.stopwatch import StopRule
 from dit4sr.bench.pictures import InputPicture
 from dit4sr.runtime import Settings
@@ -62,6 +64,12 @@ class BenchConfig:
             )
         if self.reference is not None:
             Bundle.open(self.reference)
+        bundle = Bundle.open(self.bundle)
+        if self.baselines:
+            require_network(bundle)
+        known = ablations_of(bundle)
+        if unknown := [name for name in self.ablations if name not in known]:
+            raise BadInputError(f"--ablate {unknown[0]!r}", expected=f"some of {', '.join(known)}")
 
 
 def default_baselines(bundle: Path) -> tuple[str, ...]:

@@ -13,14 +13,19 @@ from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 def reference_of(bundle: Bundle) -> Reference:
     """The bundle's network as it was published; its weights do not matter to a timing, and are random."""
     require_torch()
+    require_network(bundle)
+    config = architectures.network_config(bundle.manifest)
+    return architectures.of_bundle(bundle.manifest).reference(config)
+
+
+def require_network(bundle: Bundle) -> None:
+    """Refuse in one line a bundle of an older version, which does not name its network."""
     if bundle.manifest.architecture is None:
         raise BadInputError(
             f"{bundle.path} does not say of which network it was made",
             expected="a bundle that this version exported",
             fix="export it anew, or leave out --baseline and --ablate",
         )
-    config = architectures.network_config(bundle.manifest)
-    return architectures.of_bundle(bundle.manifest).reference(config)
 
 
 def require_torch() -> None:

@@ -67,6 +67,10 @@ class Latency:
         workload = self.subject.workload()
         calls = {OURS: self.subject.component("step", workload)}
         baselines = Baselines(self.subject, workload, folder)
+        if not self.config.baselines and self.subject.bundle.manifest.architecture is None:
+            self.collector.notes.append(
+                "the step in torch: this bundle does not name its network; export it anew"
+            )
         for name in self.config.baselines:
             self.show(f"baseline: {name}")
             calls[name] = baselines.call(name)

@@ -161,6 +161,15 @@ def test_sizes_that_the_engine_does_not_take_are_noted(bundle, photo, capsys):
     assert "ONE STEP AT OTHER SIZES" not in shown
 
 
+def test_a_bundle_that_does_not_name_its_network_is_measured_without_torch(bundle, photo, capsys):
+    """As those that older versions exported: by default a note, if asked for one line."""
+    options = ["--cold", "0", "--no-roofline", "--picture", photo]
+    assert run_command(command, [str(bundle), *QUICK, *options]) == 0
+    assert "does not name its network; export it anew" in capsys.readouterr().out
+    assert run_command(command, [str(bundle), *QUICK, *options, "--baseline", "eager"]) == 2
+    assert "does not say of which network it was made" in capsys.readouterr().err
+
+
 def test_names_are_those_of_the_modules():
     """The command lists them itself, so that --help need not import NumPy."""
     from dit4sr.bench.baselines import ablations  # noqa: PLC0415
