@@ -9,7 +9,7 @@ from support.runtime_system import FACTOR, TILE, write_toy_bundle
 
 from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.profiles import Span
+from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.runtime.bundle import Bundle
 
 SIDE = TILE * FACTOR

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dit4sr.export.engines.tensorrt.profiles import Span
+from dit4sr.export.engines.tensorrt.spans import Span
 
 Form = Literal["plugin", "native"]
 

@@ -6,7 +6,7 @@ import click
 
 from dit4sr.export.engines.options import ARCH, PROFILES, Given
 from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
-from dit4sr.export.engines.tensorrt.profiles import picture_spans
+from dit4sr.export.engines.tensorrt.spans import picture_spans
 from dit4sr.runtime.backends.tensorrt import NAME
 
 FORMS = click.Choice(["native", "plugin"])

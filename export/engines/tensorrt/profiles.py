@@ -6,49 +6,19 @@ free one serves pictures of every size, one at a time for each copy of its profi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from dit4sr.export.engines.tensorrt.config import TensorRtConfig
+from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.runtime.axes import axis_sizes, latent_size
-from dit4sr.runtime.console.sizes import parse_size
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, ModelCard, SizeRange, TensorSpec
-
-if TYPE_CHECKING:
-    from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 
 VAE_GROWTH = 2
 """The runtime gives the VAE squares this many times as long as the network's, and all of no more area."""
 
 MOST_STEPS = 100
-
-
-@dataclass(frozen=True)
-class Span:
-    """Least, best and largest size."""
-
-    least: int
-    best: int
-    most: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.best <= self.most:
-            raise BadInputError(f"sizes {self.least}, {self.best}, {self.most}", expected="an ascent from 1")
-
-    @classmethod
-    def at(cls, size: int) -> Span:
-        """A fixed size."""
-        return cls(size, size, size)
-
-    @property
-    def is_fixed(self) -> bool:
-        """True if there is one size."""
-        return self.least == self.most
-
-    def __iter__(self) -> Iterator[int]:
-        """In ascending order."""
-        return iter((self.least, self.best, self.most))
 
 
 @dataclass(frozen=True)
@@ -77,30 +47,6 @@ class Profile:
     def _fixed(self, axis: int | str) -> int | str:
         span = self.sizes.get(axis) if isinstance(axis, str) else None
         return span.best if span and span.is_fixed else axis
-
-
-def picture_spans(text: str) -> tuple[Span, Span]:
-    """Height and width of ``512x512``, or of a range as ``256:512x768:1024``; one number is a square.
-
-    Of two sizes the larger is also the best: ``512:512x512`` is one size.
-    """
-    try:
-        sizes = [parse_size(size) for size in text.split(":")]
-    except ValueError:
-        sizes = []
-    match sizes:
-        case [only]:
-            sizes = [only, only, only]
-        case [least, best]:
-            sizes = [least, best, best]
-        case [_, _, _]:
-            pass
-        case _:
-            raise BadInputError(
-                f"profile {text!r}", expected="HxW, or least:best:largest as 256x256:512x512:1024x1024"
-            )
-    heights, widths = zip(*sizes, strict=True)
-    return Span(*heights), Span(*widths)
 
 
 def profiles_of(

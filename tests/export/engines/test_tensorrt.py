@@ -16,8 +16,9 @@ from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
 from dit4sr.export.engines.tensorrt.graph import prepared
 from dit4sr.export.engines.tensorrt.preflight import preflight
-from dit4sr.export.engines.tensorrt.profiles import Profile, Span
+from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.engines.tensorrt.report import report_of
+from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundle import Bundle

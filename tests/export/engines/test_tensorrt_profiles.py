@@ -10,7 +10,8 @@ import pytest
 from support.runtime_system import CARD
 
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.profiles import Span, picture_spans, profiles_of
+from dit4sr.export.engines.tensorrt.profiles import profiles_of
+from dit4sr.export.engines.tensorrt.spans import Span, picture_spans
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.manifest import Component, FileRecord, TensorSpec
 from dit4sr.runtime.sampling.tiles import Tiling
