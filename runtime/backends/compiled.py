@@ -81,7 +81,7 @@ def compiled_for(kind: type[Compiled], bundle: Bundle, component: str, target: s
         fits_component = _axes(engine.inputs) == _axes(engine.component.inputs)
         if len(engine.record.files) != kind.file_count or not fits_component:
             raise IntegrityError(
-                f"{bundle.path}: an {kind.backend} engine of {component} is not one of that component",
+                f"{bundle.path}: its {kind.backend} engine of {component} is not one of that component",
                 fix="build it anew",
             )
     return found

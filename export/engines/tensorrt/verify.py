@@ -12,8 +12,10 @@ from pathlib import Path
 import onnx
 
 from dit4sr.export.engines.comparison import Comparison
-from dit4sr.export.engines.reproduction import COMMANDS, leave_reproduction
-from dit4sr.export.engines.tensorrt.profiles import Profile
+from dit4sr.export.engines.reproduction import COMMANDS, Graph, leave_reproduction
+from dit4sr.export.engines.tensorrt.config import Forms
+from dit4sr.export.engines.tensorrt.graph import prepared
+from dit4sr.export.engines.tensorrt.profiles import Profile, Span
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.plans import plans_for
@@ -48,7 +50,7 @@ def verified(bundle: Bundle, backend: TensorRt, profile: Profile, original: Bund
     raise AccuracyError(
         f"{failed.component}: {failed.output} of the plan is off by {failed.error:.1e}",
         expected=f"at most {failed.allowed:.1e}, what its graph was allowed against torch",
-        fix=_ways_on(comparison, bundle, original),
+        fix=_ways_on(comparison, bundle, profile, original),
     )
 
 
@@ -76,16 +78,19 @@ def compared(bundle: Bundle, backend: TensorRt, profile: Profile) -> Comparison 
     )
 
 
-def _ways_on(comparison: Comparison, bundle: Bundle, original: Bundle) -> str:
+def _ways_on(comparison: Comparison, bundle: Bundle, profile: Profile, original: Bundle) -> str:
     """Advice for a plan that strays, and the place where it was left."""
     fix = "build with another --attention or --inject, or export with --precision bf16 or fp32"
     [engine] = bundle.engines
-    graph = original.components[engine.component].graph
+    component = original.components[engine.component]
+    path, *data = (original.path / record.path for record in component.files)
+    sizes = Profile(profile.name, {axis: Span.at(span.best) for axis, span in profile.sizes.items()})
+    standard = prepared(path, component.inputs, sizes, Forms("native", "native"))
     try:
         folder = leave_reproduction(
             comparison,
+            Graph(path.name, standard.content, data),
             engine=bundle.path / engine.files[0].path,
-            graph=original.path / graph.path,
             beside=original.path.resolve(),
         )
     except OSError:

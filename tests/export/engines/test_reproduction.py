@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from polygraphy.comparator import Comparator, RunResults, SnrCompareFunc
 from polygraphy.json import load_json
 from polygraphy.logger import G_LOGGER
 from support.fake_tensorrt import FakeCompiler, FakeGpu, other, tools
+from support.polygraphy_command import POLYGRAPHY, command_lines, polygraphy
 from support.runtime_system import SPECS, write_toy_bundle
 from support.tensorrt_bundle import FIXED
 
 from dit4sr.export.engines.comparison import Comparison
-from dit4sr.export.engines.reproduction import COMMANDS, GOLDEN, INPUTS, thresholds
+from dit4sr.export.engines.reproduction import COMMANDS, GOLDEN, INPUTS, commands, thresholds
 from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.preflight import preflight
@@ -28,7 +28,6 @@ from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, MissingDependencyError
 from dit4sr.runtime.manifest import MANIFEST, Check
 
-POLYGRAPHY = [sys.executable, "-c", "import sys; from polygraphy.tools import main; sys.exit(main())"]
 PLAN = "vae_decoder.plan"
 LEFT = "toy.vae_decoder.failed"
 
@@ -63,25 +62,10 @@ def fail(bundle: Bundle, gain: float = 1.001) -> Path:
     return Path(found[1])
 
 
-def polygraphy(command: str, folder: Path) -> int:
-    """Type a command in a folder; 0 if Polygraphy passes it, 1 if not."""
-    program, *words = shlex.split(command)
-    assert program == "polygraphy"
-    done = subprocess.run([*POLYGRAPHY, *words], cwd=folder, capture_output=True, text=True, check=False)
-    summary = re.findall(r"(PASSED|FAILED) \| Runtime", done.stdout)
-    assert summary == ["FAILED" if done.returncode else "PASSED"], done.stdout + done.stderr
-    return done.returncode
-
-
-def command_lines(folder: Path) -> list[str]:
-    lines = (folder / COMMANDS).read_text().replace("\\\n", "").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
 def test_a_plan_that_strays_is_left_beside_the_bundle(toy):
     folder = fail(toy)
     assert folder == toy.path.parent / LEFT
-    assert {path.name for path in folder.iterdir()} == {INPUTS, GOLDEN, COMMANDS, PLAN}
+    assert {path.name for path in folder.iterdir()} == {INPUTS, GOLDEN, COMMANDS, PLAN, "vae_decoder.onnx"}
     assert not (toy.path / "engines").exists()
     [inputs] = load_json(str(folder / INPUTS))
     assert inputs["latent"].shape == (1, 4, 8, 8)
@@ -141,6 +125,16 @@ def test_polygraphys_bound_is_ours(allowed, share, passes):
             results, compare_func=SnrCompareFunc(snr_threshold=thresholds(comparison))
         )
     assert bool(judged) == passes
+
+
+def test_names_from_a_strangers_bundle_stay_words():
+    lines = commands({"x; touch here": 40.0, "y\nid": 1.0}, "a b.plan", "$(id).onnx")
+    run, *_ = [line for line in lines.splitlines() if line.startswith("polygraphy")]
+    assert shlex.split(lines, comments=True)[:4] == ["polygraphy", "run", "a b.plan", "--trt"]
+    assert "x; touch here:40.0" in shlex.split(lines, comments=True)
+    assert "y\nid:1.0" in shlex.split(lines, comments=True)
+    assert "'$(id).onnx'" in lines
+    assert run.startswith("polygraphy run 'a b.plan' --trt --load-inputs inputs.json")
 
 
 def test_an_error_that_is_no_number_fails(toy):

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from support.fake_tensorrt import FakeCompiler, FakeGpu, install, other, tools
+from support.polygraphy_command import command_lines, polygraphy
 
 from dit4sr.export.cli import command
 from dit4sr.export.engines.tensorrt.graph import DOMAIN
@@ -125,6 +126,20 @@ def test_attentions_without_a_kernel_are_exit_6(exported, compiler, capsys):
     assert [engine["plugins"] for engine in engines] == [[], []]
     assert build("--inspect", exported.path) == 0
     assert re.search(r"step-32x32-2-rows\.plan: \d+ layers, 2 of 3 attentions fused", capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_plan_that_strays_is_left_with_its_graph_in_standard_operators(exported, compiler, capsys):
+    compiler.gain = 1.01
+    assert build(exported.path, "--engine", "tensorrt", "--components", "step") == 6
+    folder = exported.path.with_name("bundle.step-32x32-2-rows.failed")
+    assert f"{folder}/polygraphy.txt says how to look into it" in capsys.readouterr().err
+    model = onnx.load(folder / "step.onnx")
+    assert {node.op_type for node in model.graph.node if node.domain == DOMAIN} == DIGESTS.keys()
+    assert not any(one.name == "plugin_namespace" for node in model.graph.node for one in node.attribute)
+    assert all(dim.dim_value for value in model.graph.input for dim in value.type.tensor_type.shape.dim)
+    _, graph, *_ = command_lines(folder)
+    assert polygraphy(graph, folder) == 0
 
 
 REFUSALS = {

@@ -354,7 +354,7 @@ def test_a_component_without_an_engine_is_refused(bundle):
     odd = with_engines(bundle)
     engines = tuple(dataclasses.replace(engine, files=(RECORD,)) for engine in odd.engines)
     manifest = dataclasses.replace(odd.manifest, engines=engines)
-    with pytest.raises(IntegrityError, match="an inductor engine of step is not one of that component"):
+    with pytest.raises(IntegrityError, match="its inductor engine of step is not one of that component"):
         backend.open(Bundle(bundle.path, manifest), "step")
     with pytest.raises(BadInputError, match="no backend 'inductors'"):
         choose(bundle, "inductors")
