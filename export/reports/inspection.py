@@ -67,7 +67,7 @@ def inspection_json(bundle: Bundle) -> dict[str, Any]:
 
 
 def format_inspection(bundle: Bundle) -> str:
-    """The same for people."""
+    """Format a bundle's manifest and graphs for people."""
     card, manifest = bundle.card, bundle.manifest
     views = view_graphs(bundle)
     total = sum(record.bytes for record in manifest.files())
@@ -119,14 +119,14 @@ def _engines(bundle: Bundle) -> list[str]:
 
 
 def _report(engine: Engine) -> str:
-    """What TensorRT made of the graph, by its own account."""
+    """Say what TensorRT made of an engine's graph, by its own account."""
     report = engine.plan and engine.plan.report
     if not report:
         return ""
     return (
         f"; {engine.files[0].path.rpartition('/')[2]}: {report.layers} layers, "
         f"{report.fused_attentions} of {report.attentions} attentions fused, "
-        f"{report.fp8_products} FP8 products, {report.casts} casts, {report.reformats} reformats"
+        f"{report.fp8_products} FP8 MatMuls, {report.casts} casts, {report.reformats} reformats"
     )
 
 
