@@ -75,7 +75,7 @@ def step_record(bundle: Bundle) -> dict[str, Any]:
         del runner
     exact, plain = answers
     checks = [
-        verify.compared("step", output, *values, allowance=verify.Allowance.at("fp16"))
+        verify.compared("step", output, *values, tolerance=verify.Tolerance.at("fp16"))
         for output, *values in zip(step.outputs, exact, plain, found, strict=True)
     ]
     return {

@@ -28,24 +28,24 @@ class TokenizerSource(Protocol):
 
 @dataclass(frozen=True)
 class ComponentSource:
-    """One component to be exported: its network, and where the weights come from."""
+    """One component to be exported: its module, and where the weights come from."""
 
     name: str
     module: nn.Module
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     recipes: Mapping[str, Recipe]
-    """By the module's own name of each weight."""
+    """The recipe of each weight, by its name in the module."""
     weights: WeightSource
-    """What recipes read."""
+    """The source that recipes read tensors from."""
     vocabulary: int = 0
-    """Whole numbers given to the component are below this."""
+    """Integers given to the component, such as token ids, are below this."""
     tokenizer: TokenizerSource | None = None
-    """What makes the component's numbers of words, if that is what it reads."""
+    """The tokenizer that makes the component's token ids, if it reads words."""
     rounded_modules: tuple[type[nn.Module], ...] = ()
-    """Modules of the network's own all of whose weights enter products."""
+    """The network's own modules whose weights only MatMuls and fused operators read."""
     static_sizes: Sizes = field(default_factory=dict)
-    """Axes that are fixed, in a static export, at other sizes than the network's."""
+    """Sizes of axes that a static export fixes at others than the network's."""
 
 
 def static_sizes(card: ModelCard, component: ComponentSource) -> Sizes:

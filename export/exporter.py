@@ -16,7 +16,7 @@ from torch import nn
 
 from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.graph.external_data import bind_weights
-from dit4sr.export.graph.passes.cleanup import forget_origins, simplify_graph, transpose_weights
+from dit4sr.export.graph.passes.cleanup import simplify_graph, strip_stack_traces, transpose_weights
 from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
 from dit4sr.export.graph.passes.report import PassReport, run_pass
 from dit4sr.export.graph.tensor_specs import tensor_spec
@@ -47,7 +47,7 @@ LIBRARIES = ("dit4sr", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to write, and how."""
+    """The settings of one export: where the bundle goes, and how it is made."""
 
     output: Path
     precision: str = "fp16"
@@ -111,7 +111,7 @@ def traced_at_precision(
         # Sizes that differ from one another, so that no two axes are mistaken for one.
         sizes = axis_sizes(card, images=3, branches=2, latent=(16, 24), text=10, steps=4)
     model = trace(source, sizes, static=static, opset=OPSET[precision])
-    passes = [simplify_graph, transpose_weights, forget_origins]
+    passes = [simplify_graph, transpose_weights, strip_stack_traces]
     reports = [run_pass(model, change) for change in passes]
     if precision in HALVES:
         reports.append(run_pass(model, mixed_precision(HALVES[precision]), "mixed_precision"))
@@ -159,7 +159,7 @@ def _chosen(sources: Sequence[ComponentSource], names: tuple[str, ...]) -> list[
 
 
 def _check_output(config: ExportConfig) -> None:
-    """Nothing a user had is lost: only a bundle is ever replaced, and only on request."""
+    """Refuse to lose what a user had: only a bundle is ever replaced, and only on request."""
     if config.precision not in PRECISIONS:
         raise BadInputError(f"precision {config.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
     output = config.output
@@ -185,13 +185,13 @@ def _check_disk(sources: Sequence[ComponentSource], config: ExportConfig) -> Non
 
 
 def _bytes_written(source: ComponentSource, width: int) -> int:
-    """Words are looked up in FP32, whatever the products are in."""
+    """Bytes that a component's weights take on disk; embedding tables stay in FP32 at every precision."""
     tables = [module.weight for module in source.module.modules() if isinstance(module, nn.Embedding)]
     return elements(source) * width + sum(table.numel() for table in tables) * (4 - width)
 
 
 def _check_memory(sources: Sequence[ComponentSource], config: ExportConfig) -> None:
-    """Better to say so now than to be killed after minutes of writing."""
+    """Refuse to verify without the memory for it, rather than be killed after minutes of writing."""
     needed, free = memory_needed(sources, config.precision), available_memory()
     if config.verify and free is not None and free < needed:
         raise OutOfMemoryError(
@@ -202,7 +202,7 @@ def _check_memory(sources: Sequence[ComponentSource], config: ExportConfig) -> N
 
 
 def available_memory() -> int | None:
-    """Bytes the kernel would give us, where it says so."""
+    """Bytes of memory that the kernel says are available; None where it does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

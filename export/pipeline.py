@@ -40,23 +40,23 @@ class Pipeline:
     network: Network
     sampling: Sampling
     text_encoders: tuple[ComponentSource, ...] = ()
-    """In the order in which their answers are joined."""
+    """The text encoders, in the order in which their outputs are joined."""
     vae: tuple[ComponentSource, ...] = ()
     vae_config: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
-    """Digests of the checkpoint's files, or the seed."""
+    """Where the weights come from: digests of the checkpoint's files, or the seed."""
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
 
     def components(self) -> list[ComponentSource]:
-        """Everything to export, in the order in which prompt and picture pass through it."""
+        """All components to export, in the order in which prompt and picture pass through them."""
         return [*self.text_encoders, *self.vae, *self.network.components()]
 
     def card(self, precision: str) -> ModelCard:
-        """What the sampler needs to know."""
+        """The model card, which tells the sampler what it needs to know."""
         return self.network.card(precision, self.sampling)
 
     def record(self) -> ArchitectureRecord:
-        """What the manifest says of network and VAE, for whoever wants to build them anew."""
+        """The configs of network and VAE for the manifest, from which they can be built anew."""
         configs = {architectures.NETWORK: self.network.to_json(), architectures.VAE: dict(self.vae_config)}
         return ArchitectureRecord(self.architecture, {key: value for key, value in configs.items() if value})
 
@@ -95,7 +95,7 @@ def random_pipeline(
     vae: Mapping[str, Any],
     text: Mapping[str, EncoderConfig] | None = None,
 ) -> Pipeline:
-    """Weights by seed, at any size: for trying and timing, not for looking at."""
+    """A pipeline with weights drawn from a seed, at any size: for trying and timing, not for looking at."""
     sampling = architectures.named(architecture).sampling()
     return Pipeline(
         architecture,
@@ -116,7 +116,7 @@ def full_size_pipeline(
     name: str = architectures.DEFAULT,
     text_encoders: bool = False,
 ) -> Pipeline:
-    """The published network with weights by seed; text encoders, twice its size, only on request."""
+    """The published network, weights drawn from a seed; text encoders, twice its size, only on request."""
     architecture = architectures.named(name)
     network = architecture.random(architecture.published(choices), seed)
     return random_pipeline(name, network, seed, SD35_VAE, SD35_TEXT if text_encoders else None)

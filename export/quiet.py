@@ -1,4 +1,4 @@
-"""Keeping other people's chatter off the user's screen."""
+"""Silencing of libraries that would print to the user's screen."""
 
 from __future__ import annotations
 

@@ -32,12 +32,12 @@ class ExportRequest:
     """What to export, from where, and which engines to build of it."""
 
     checkpoint: Path | None = None
-    """Or a bundle, to add engines to; the built-in model where there is none."""
+    """A checkpoint, or a bundle to add engines to; the built-in model where there is none."""
     output: Path | None = None
     random_weights: int | None = None
     """Seed of a full-size network, in place of a checkpoint."""
     choices: Choices = field(default_factory=dict)
-    """What the architecture's own options say."""
+    """Values of the options that the architecture adds to the command line."""
     precision: str = "fp16"
     is_precision_typed: bool = False
     static: bool = False
@@ -85,7 +85,7 @@ class ExportRequest:
         return _with_engines(bundle, self.engines.add_to(bundle, None, progress))
 
     def _check_precision(self, bundle: Path) -> None:
-        """A bundle that is there keeps its precision; whoever names another wants another bundle."""
+        """Refuse a precision that a bundle does not have: whoever names another wants another bundle."""
         found = Bundle.open(bundle).card.precision
         if self.is_precision_typed and self.precision != found:
             way = "name another bundle" if self.precision in PRECISIONS else "make one with dit4sr-calibrate"
@@ -107,8 +107,8 @@ def _sentence(output: Path, manifest: Manifest) -> str:
     total = sum(record.bytes for record in manifest.files())
     worst = max((check.error / check.allowed for check in manifest.verification), default=None)
     verdict = "not verified" if worst is None else f"verified: worst error {worst:.0%} of what is allowed"
-    parts = ", ".join([*manifest.components, *_built(manifest)])
-    return f"{output}: {parts} in {manifest.model.precision}, {format_bytes(total)}; {verdict}"
+    contents = ", ".join([*manifest.components, *_built(manifest)])
+    return f"{output}: {contents} in {manifest.model.precision}, {format_bytes(total)}; {verdict}"
 
 
 def _with_engines(bundle: Path, manifest: Manifest) -> Outcome:

@@ -1,4 +1,4 @@
-"""How a system is meant to be sampled: its latents' scale, its schedule, its defaults, its stored prompts.
+"""How a pipeline is meant to be sampled: its latents' scale, its schedule, its defaults, its stored prompts.
 
 A diffusers folder says the first two in the configs of its VAE and scheduler. Two files of our own may stand
 beside them: ``dit4sr.json`` with a name and defaults, and ``prompts.safetensors`` for a system that was
@@ -29,19 +29,19 @@ SIDES = ("positive", "negative")
 
 @dataclass(frozen=True)
 class Sampling:
-    """A network's defaults over the latents of SD3.5's VAE, unless a checkpoint says otherwise."""
+    """How a network is sampled; the latents are those of SD3.5's VAE unless a checkpoint says otherwise."""
 
     name: str
     steps: int
     guidance: float
     text_tokens: int
     tile: int | None = None
-    """Side of the latents it was trained on, where its own config does not tell."""
+    """Side of the latents that the network was trained on, where its own config does not tell."""
     scaling: float = 1.5305
     shift: float = 0.0609
     schedule_shift: float = 3.0
     vae_factor: int = 8
-    """Pixels of the picture to one of the latent, along each axis."""
+    """How many pixels of the picture make one of the latent, along each axis."""
 
 
 def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sampling) -> Sampling:
@@ -101,6 +101,6 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
 
 
 def _stated(file: Path, **keys: str) -> dict[str, Any]:
-    """The fields of a config that are there; a missing file states nothing."""
+    """The fields that a config file states; a missing file states none."""
     values = read_json(file) if file.is_file() else {}
     return {name: values[key] for name, key in keys.items() if values.get(key) is not None}

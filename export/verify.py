@@ -33,16 +33,16 @@ Runner = Callable[[Arrays], list[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
-class Allowance:
-    """How far from the truth an answer may be: so many times what torch errs at a precision."""
+class Tolerance:
+    """How far from the truth an output may be: so many times what torch errs at a precision."""
 
     times: float
     yardstick: torch.dtype
     words: str
 
     @classmethod
-    def at(cls, precision: str) -> Allowance:
-        """In FP32 the order of sums is all there is to see, and each library has its own; TF32 fails."""
+    def at(cls, precision: str) -> Tolerance:
+        """The tolerance at a precision; in FP32 it is for sums in another order, and too small for TF32."""
         if precision == "fp32":
             return cls(0.01, torch.float16, "a hundredth of what torch errs in half")
         return cls(2.0, DTYPES[precision], "twice what torch errs at this precision")
@@ -53,38 +53,38 @@ def verify_components(
 ) -> tuple[Check, ...]:
     """Compare every component on seeded inputs, then three steps of the loop; refuse what strays.
 
-    ONNX Runtime has no BF16 products on the CPU: such a bundle comes back without checks, and says so.
+    ONNX Runtime has no BF16 MatMuls on the CPU: such a bundle comes back without checks, and says so.
     """
     precision = card.precision
     if precision == "bf16":
         return ()
-    allowance = Allowance.at(precision)
+    tolerance = Tolerance.at(precision)
     latent = (8 * card.patch_size, 6 * card.patch_size)
     small = axis_sizes(card, latent=latent, text=7, steps=LOOP_STEPS)
     checks = []
     for source in sources:
         feeds = seeded_inputs(source, static_sizes(card, source) if static else small)
-        checks += compared_component(source, feeds, _runners(source, folder, precision), allowance)
+        checks += compared_component(source, feeds, _runners(source, folder, precision), tolerance)
     by_name = {source.name: source for source in sources}
     if {"prepare", "step"} <= by_name.keys() and not any(map(is_large, sources)):
         prepare, step = by_name["prepare"], by_name["step"]
         both = zip(_runners(prepare, folder, precision), _runners(step, folder, precision), strict=True)
         sizes = static_sizes(card, step) if static else small
         latents = [run_loop(prepare, step, first(), second(), sizes) for first, second in both]
-        checks.append(compared("loop", "latent", *latents, allowance=allowance))
+        checks.append(compared("loop", "latent", *latents, tolerance=tolerance))
     return tuple(checks)
 
 
 def compared_component(
-    source: ComponentSource, feeds: Arrays, runners: Sequence[Callable[[], Runner]], allowance: Allowance
+    source: ComponentSource, feeds: Arrays, runners: Sequence[Callable[[], Runner]], tolerance: Tolerance
 ) -> list[Check]:
-    """Every output, given what makes the truth, the yardstick and what is to be judged."""
+    """Check every output of a component, given makers of the runners for truth, yardstick and result."""
     # One runner at a time: a full-size component takes ten gigabytes in each.
     exact, plain, found = (make()(feeds) for make in runners)
     if not all(np.isfinite(values).all() for values in plain):
         plain = _as_if_in_range(source, feeds, exact)
     return [
-        compared(source.name, output, *values, allowance=allowance)
+        compared(source.name, output, *values, tolerance=tolerance)
         for output, *values in zip(source.outputs, exact, plain, found, strict=True)
     ]
 
@@ -94,10 +94,10 @@ def _runners(source: ComponentSource, folder: Path, precision: str) -> list[Call
 
 
 def torch_runners(source: ComponentSource, precision: str) -> list[Callable[[], Runner]]:
-    """The truth and the yardstick, each made when it is its turn."""
+    """Makers of torch's runners for the truth and for the yardstick, each called when it is its turn."""
     # Beside half precision FP32 is truth enough, where FP64 would not fit.
     truth = torch.float32 if is_large(source) and DTYPES[precision].itemsize < 4 else torch.float64
-    yardstick = Allowance.at(precision).yardstick
+    yardstick = Tolerance.at(precision).yardstick
     return [
         lambda: torch_runner(source, truth),
         lambda: torch_runner(source, yardstick),
@@ -119,7 +119,7 @@ def is_large(source: ComponentSource) -> bool:
 
 
 def elements(source: ComponentSource) -> int:
-    """How many numbers a component's weights have."""
+    """Number of elements in all weights of a component."""
     return sum(math.prod(tensor.shape) for tensor in source.module.state_dict().values())
 
 
@@ -136,54 +136,54 @@ def compared(
     plain: NDArray[Any],
     found: NDArray[Any],
     *,
-    allowance: Allowance,
+    tolerance: Tolerance,
 ) -> Check:
-    """One output: finite, not constant, and no further from the truth than rounding explains."""
+    """Check one output: finite, not constant, and no further from the truth than rounding explains."""
     if not np.isfinite(found).all():
         raise AccuracyError(
             f"{component}: {output} is not finite", fix="export with --precision bf16 or fp32"
         )
     if found.std() == 0:
         raise AccuracyError(f"{component}: {output} is constant")
-    allowed = allowance.times * relative_error(plain, exact)
+    allowed = tolerance.times * relative_error(plain, exact)
     check = Check(component, output, relative_error(found, exact), allowed)
     if check.error > check.allowed:
         raise AccuracyError(
             f"{component}: {output} is off by {check.error:.1e}",
-            expected=f"at most {check.allowed:.1e}, {allowance.words}",
+            expected=f"at most {check.allowed:.1e}, {tolerance.words}",
         )
     return check
 
 
 def relative_error(found: NDArray[Any], exact: NDArray[Any]) -> float:
-    """Root mean square of the difference, relative to that of the truth."""
+    """Root mean square of an output's difference from the truth, relative to that of the truth."""
     difference = found.astype(np.float64) - exact
     return float(np.sqrt(np.mean(difference**2) / np.mean(exact**2)))
 
 
-class Asked(Protocol):
-    """What inputs can be made for: a component's source, or whatever has the same."""
+class Signature(Protocol):
+    """The inputs of a component, as far as they must be known to make some up."""
 
     @property
     def inputs(self) -> Sequence[TensorSpec]:
-        """Names, types and axes."""
+        """Name, type and axes of every input."""
 
     @property
     def vocabulary(self) -> int:
-        """Whole numbers are below this."""
+        """Integers given to the component are below this."""
 
 
-def seeded_inputs(source: Asked, sizes: Sizes) -> Arrays:
-    """Noise, and words of the vocabulary; times over the schedule, a mild guidance and solver update."""
+def seeded_inputs(signature: Signature, sizes: Sizes) -> Arrays:
+    """Make inputs by seed: noise, token ids, times over the schedule, a mild guidance and solver update."""
     noise = np.random.default_rng(0)
 
     def seeded(spec: TensorSpec) -> NDArray[Any]:
         shape = [axis_length(axis, sizes) for axis in spec.shape]
         if spec.dtype == "int64":
-            return noise.integers(source.vocabulary, size=shape)
+            return noise.integers(signature.vocabulary, size=shape)
         return noise.standard_normal(shape, dtype=np.float32)
 
-    feeds: Arrays = {spec.name: seeded(spec) for spec in source.inputs}
+    feeds: Arrays = {spec.name: seeded(spec) for spec in signature.inputs}
     special = {
         "timesteps": np.linspace(1000, 9, sizes["steps"], dtype=np.float32),
         "guidance": np.array([-1.0, 2.0], np.float32)[-sizes["branches"] :],
@@ -195,7 +195,7 @@ def seeded_inputs(source: Asked, sizes: Sizes) -> Arrays:
 def run_loop(
     prepare: ComponentSource, step: ComponentSource, run_prepare: Runner, run_step: Runner, sizes: Sizes
 ) -> NDArray[Any]:
-    """A short sampling loop, wired by name as the runtime does it."""
+    """Run a short sampling loop, wired by name as the runtime does it, and return its last latent."""
     feeds = seeded_inputs(step, sizes) | seeded_inputs(prepare, sizes)
     prepared = dict(zip(prepare.outputs, run_prepare(_take(prepare, feeds)), strict=True))
     known, ranks = feeds | prepared, {spec.name: len(spec.shape) for spec in step.inputs}
@@ -212,7 +212,7 @@ def _take(source: ComponentSource, known: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def torch_runner(source: ComponentSource, dtype: torch.dtype) -> Runner:
-    """A component as torch runs it at one precision throughout."""
+    """Return a runner of a component in torch, at one precision throughout."""
     weights = {name: weight_of(source, name).to(dtype) for name in source.module.state_dict()}
 
     def run(feeds: Arrays) -> list[NDArray[Any]]:
@@ -241,7 +241,7 @@ def weight_of(source: ComponentSource, name: str) -> Tensor:
 
 
 def graph_runner(graph: Path) -> Runner:
-    """A component as ONNX Runtime runs what was written."""
+    """Return a runner of a written graph in ONNX Runtime."""
     import onnxruntime  # noqa: PLC0415  (half a second that tracing alone does not need)
 
     options = onnxruntime.SessionOptions()

@@ -14,13 +14,13 @@ OPERATORS = ("depthwise_inject", "joint_attention")
 
 
 def shipped_kernels() -> list[aot.KernelSource]:
-    """Every configuration that an engine may carry, of every operator."""
+    """Every kernel configuration that an engine may carry, of every operator."""
     modules = (importlib.import_module(f"dit4sr.kernels.{name}.kernel") for name in OPERATORS)
     return [source for module in modules for source in module.shipped_configurations()]
 
 
 def resource_rows(architectures: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Compile and assemble everything; one row per kernel and architecture."""
+    """Compile and assemble every shipped kernel; one row per kernel and architecture."""
     return [
         {
             "kernel": source.name,
@@ -39,7 +39,7 @@ def resource_rows(architectures: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Rows with the same keys, set as an aligned table: text to the left, numbers to the right."""
+    """Format rows with the same keys as a table: text to the left, numbers to the right."""
     lines = [list(rows[0]), *(list(map(str, row.values())) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     numeric = [isinstance(value, int) for value in rows[0].values()]

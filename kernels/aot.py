@@ -54,9 +54,9 @@ class KernelSource:
     function: Any
     """The `triton.jit` function."""
     signature: Mapping[str, str]
-    """Type of every run-time argument, by name: `*fp16`, `*bf16`, `*fp32`, `i32`, …"""
+    """Types of the run-time arguments by name: `*fp16`, `*bf16`, `*fp32`, `i32`, …"""
     constexprs: Mapping[str, Any]
-    """Value of every `tl.constexpr` argument, by name."""
+    """Values of the `tl.constexpr` arguments by name."""
     aligned: tuple[str, ...] = ()
     """Arguments divisible by 16 (a pointer: 16 bytes), without which loads are not vectorised."""
     num_warps: int = 4
@@ -68,7 +68,7 @@ class Resources:
     """What one thread block of an assembled kernel occupies."""
 
     registers: int
-    """Per thread."""
+    """Registers per thread."""
     static_shared: int
     """Bytes of shared memory that the code declares; Triton's is dynamic instead, see `CompiledKernel`."""
     spill_bytes: int
@@ -204,7 +204,7 @@ def _compile(source: KernelSource, arch: int) -> CompiledKernel:
 
 
 def _refuse_special_launch(name: str, metadata: Any) -> None:
-    """TensorRT launches plainly, and passes null for the two scratch pointers Triton appends."""
+    """Refuse what TensorRT cannot launch: plainly, with null for the two scratch pointers Triton appends."""
     plain = {
         "global_scratch_size": 0,
         "profile_scratch_size": 0,
@@ -254,7 +254,7 @@ def _ptxas(arch: int) -> str:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write so that a reader beside us sees the whole file or none."""
+    """Write a file so that another process reads all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as draft:
         draft.write(text)

@@ -29,7 +29,7 @@ REPEATS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds: the median, and the first and last decile as its spread."""
+    """Times of a call in seconds: the median, and the first and last decile as its spread."""
 
     median: float
     low: float
@@ -38,7 +38,7 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What is measured on, and what it was measured to reach."""
+    """The machine that is measured on, and the limits it was measured to reach."""
 
     device: str
     name: str
@@ -46,7 +46,7 @@ class Machine:
     copy_bandwidth: float
     """Bytes per second, read and written, of a large copy."""
     matmul_rate: float
-    """Floating-point operations per second of a large square product."""
+    """Floating-point operations per second of a large square matrix multiplication."""
 
     @classmethod
     def measured(cls, device: torch.device, dtype: torch.dtype) -> "Machine":
@@ -66,18 +66,18 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One contender on one shape."""
+    """The measurement of one contender on one shape."""
 
     shape: str
     contender: str
     timing: Timing
     bytes: int
-    """What must cross the memory bus at least: inputs once, outputs once."""
+    """Bytes that must cross the memory bus at least: inputs once, outputs once."""
     flops: int
     share: float
-    """Of the machine's measured limit."""
+    """Share of the machine's measured limit that is reached."""
     speed_up: float
-    """Over the first contender on this shape."""
+    """Speed-up over the first contender on this shape."""
     error: float
     """Largest deviation from the truth."""
 
@@ -126,10 +126,10 @@ def compare(
 
 
 def table(machine: Machine, limit: Limit, rows: Iterable[Row]) -> str:
-    """The rows for people."""
+    """Format the rows as a table for people."""
     lines = [
         f"{machine.name}, {machine.dtype}. Measured limits: copies {machine.copy_bandwidth / 1e9:,.3g} GB/s, "
-        f"products {machine.matmul_rate / 1e12:,.3g} TFLOP/s.",
+        f"matmul {machine.matmul_rate / 1e12:,.3g} TFLOP/s.",
         "Microseconds from cold caches: median, first and last decile.",
         "",
         f"{'shape':<22}{'contender':<22}{'µs':>9}{'low':>9}{'high':>9}{'GB/s':>9}{'TFLOP/s':>9}"
@@ -198,7 +198,7 @@ def _evictor(device: torch.device) -> torch.Tensor:
 
 
 def _captured(call: Call) -> Call:
-    """A replay of `call`, after it has compiled, tuned and allocated what it does the first times."""
+    """Capture a replay of `call`, after it has compiled, tuned and allocated what it does the first times."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

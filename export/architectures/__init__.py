@@ -1,4 +1,4 @@
-"""The networks that can be exported, one folder each, and the register of them.
+"""The networks that can be exported, one folder each, and their registry.
 
 A folder that offers ``ARCHITECTURE`` is an architecture; nothing else has to be told of it.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dit4sr.runtime.manifest import Manifest
 
 NETWORK, VAE = "transformer", "vae"
-"""Configs in a manifest's record of its architecture, named as the folders of a checkpoint are."""
+"""Keys of the configs in a manifest's record of its architecture, named like a checkpoint's folders."""
 
 DEFAULT = "dit4sr"
 """The architecture of a full-size network without a checkpoint, and of bundles that do not state theirs."""
@@ -32,7 +32,7 @@ def known() -> dict[str, Architecture]:
 
 
 def named(name: str) -> Architecture:
-    """The architecture of that name."""
+    """The architecture with the given name."""
     architectures = known()
     if name not in architectures:
         raise BadInputError(
@@ -71,5 +71,5 @@ def network_config(manifest: Manifest) -> Config:
 
 
 def vae_config(manifest: Manifest) -> Config | None:
-    """The config of a bundle's VAE; none where it is none of diffusers', or the bundle does not state it."""
+    """The config of a bundle's VAE; None if it is not one of diffusers', or the bundle does not state it."""
     return manifest.architecture.config.get(VAE) if manifest.architecture else None

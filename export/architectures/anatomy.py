@@ -1,4 +1,4 @@
-"""What a network is made of and what running it multiplies, as figures."""
+"""Figures of a network: its parameters, and the multiply-accumulates of running it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Anatomy:
     """The figures of a network for one size of picture, counted without its weights."""
 
     summary: str
-    """One line: how many blocks of what."""
+    """One line that says how many blocks of what kind the network has."""
     tensors: int
-    """Tensors of a published checkpoint."""
+    """Number of tensors in a published checkpoint."""
     parameters: tuple[ParameterGroup, ...]
     position_table: int
-    """Elements of a stored table of positions, which is a buffer and no parameter."""
+    """Number of elements in a stored table of positions, which is a buffer and no parameter."""
     resident: int
-    """Parameters that stay in memory while stepping."""
+    """Number of parameters that stay in memory while the sampler steps."""
     released: MacCount
-    """One evaluation of one row, as published."""
+    """Multiply-accumulates of one evaluation of one row, as published."""
     simplified: MacCount
-    """The same after exact simplification; what is done once per prompt is not in it."""
+    """Multiply-accumulates of one row's step, simplified exactly, without what is done once per prompt."""
 
 
 def tera_flops(macs: MacCount, *, rows: int, steps: int) -> float:

@@ -21,11 +21,11 @@ class LayerNames:
     wide: str
     """Pattern of the layers that stay in half precision whatever a calibration finds."""
     rest: str
-    """What the layers are called that are in no group."""
+    """Name of the layers that are in no group."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group, in the order of the network."""
+        """Every group of layers, in the order of the network."""
         return (*self.by_weight, self.rest)
 
     def layer_of(self, weight: str) -> str:

@@ -1,4 +1,4 @@
-"""What the folder of an architecture offers, and all that exporter, calibration and benchmark know of it."""
+"""What an architecture's folder offers, which is all that exporter, calibration and benchmark know of it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Network(Protocol):
     """A network with its weights, ready to be exported."""
 
     def to_json(self) -> Config:
-        """Its config, from which its architecture can build it anew."""
+        """The network's config, from which its architecture can build it anew."""
         ...
 
     def card(self, precision: str, sampling: Sampling) -> ModelCard:
-        """What the sampler needs to know."""
+        """The model card, which tells the sampler what it needs to know."""
         ...
 
     def components(self) -> list[ComponentSource]:
-        """`prepare` and `step`, in the order in which a picture passes through them."""
+        """The components `prepare` and `step`, in the order in which a picture passes through them."""
         ...
 
 
@@ -64,17 +64,17 @@ class Architecture(Protocol):
     """One folder of `dit4sr.export.architectures`. Importing it needs no torch; most of its methods do."""
 
     name: str
-    """As in manifests and on the command line."""
+    """Name of the architecture in manifests and on the command line."""
     layers: LayerNames
     ablations: Mapping[str, str]
     """Optimisations that a benchmark can take back, and what then runs instead."""
 
     def options(self) -> Sequence[click.Option]:
-        """What it adds to the command line of ``dit4sr-export``."""
+        """Options that the architecture adds to the command line of ``dit4sr-export``."""
         ...
 
     def sampling(self) -> Sampling:
-        """How its published network is sampled where a checkpoint does not say."""
+        """How the published network is sampled where a checkpoint does not say."""
         ...
 
     def detect(self, checkpoint: Checkpoint) -> bool:
@@ -90,11 +90,11 @@ class Architecture(Protocol):
         ...
 
     def random(self, config: Config, seed: int) -> Network:
-        """A network with weights by seed, for trying and timing."""
+        """A network with weights drawn from a seed, for trying and timing."""
         ...
 
     def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
-        """What a network is made of, and multiplies for a picture of this height and width."""
+        """Parameters of a network, and its multiply-accumulates for a picture of this height and width."""
         ...
 
     def reference(self, config: Config) -> Reference:

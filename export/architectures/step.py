@@ -29,7 +29,7 @@ class Step(nn.Module):
         coefficients: Tensor,
         *conditions: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """``next = a·latent + b·velocity + c·previous_velocity``, the form of every solver we have."""
+        """Make ``next = a·latent + b·velocity + c·previous_velocity``, the form of every solver we have."""
         branches, images = guidance.shape[0], latent.shape[0]
         rows = latent.unsqueeze(0).expand(branches, -1, -1, -1, -1).flatten(0, 1)
         answers = self.network(rows, *conditions).to(latent.dtype).unflatten(0, (branches, images))

@@ -17,7 +17,7 @@ from dit4sr.export.weights.folds import Fold, Recipe, evaluate, sources, stack_r
 from dit4sr.runtime.errors import BadInputError
 
 ALIGNMENT = 4096
-"""Weights begin on page borders, so that engines can map them."""
+"""Offsets of weights are multiples of this, the size of a page, so that engines can map them."""
 
 TORCH_TYPES = {
     ir.DataType.FLOAT: torch.float32,
@@ -25,7 +25,7 @@ TORCH_TYPES = {
     ir.DataType.BFLOAT16: torch.bfloat16,
 }
 SOURCES = "dit4sr.sources"
-"""Model metadata: which checkpoint tensors each initialiser was made of, as JSON."""
+"""Key of the model metadata that says, as JSON, which checkpoint tensors each initialiser was made of."""
 
 
 def bind_weights(model: ir.Model, source: ComponentSource, folder: Path) -> None:
@@ -61,7 +61,7 @@ def _write(
 
 
 def _pieces(recipe: Recipe, source: ComponentSource, *, transposed: bool) -> Iterator[Tensor]:
-    """A weight in the order of its bytes; rows that were only stacked are never held together."""
+    """Yield a weight in the order of its bytes; rows that were only stacked are never held together."""
     if isinstance(recipe, Fold) and recipe.rule is stack_rows and not transposed:
         for row in recipe.parts:
             yield _made(row, source)
@@ -71,7 +71,7 @@ def _pieces(recipe: Recipe, source: ComponentSource, *, transposed: bool) -> Ite
 
 
 def _made(recipe: Recipe, source: ComponentSource) -> Tensor:
-    """A weight; one folded of halves is rounded to the graph's type alone, not to the checkpoint's before."""
+    """Make one weight; one folded of halves is rounded to the graph's type alone, not to theirs before."""
     if isinstance(recipe, str):
         return source.weights.read(recipe)
     return evaluate(recipe, lambda key: source.weights.read(key).float())

@@ -8,7 +8,7 @@ from dit4sr.runtime.manifest import TensorSpec
 
 
 def tensor_spec(value: ir.Value) -> TensorSpec:
-    """Name, type and shape of an input or output, symbolic axes as their expressions."""
+    """Describe an input or output by name, type and shape, symbolic axes as their expressions."""
     assert value.name is not None
     assert value.dtype is not None
     shape = tuple(axis if isinstance(axis, int) else str(axis.value) for axis in value.shape or ())

@@ -16,7 +16,7 @@ from dit4sr.kernels.joint_attention import onnx_function as joint_attention
 from dit4sr.runtime.axes import Sizes, axis_length
 
 OPSET = {"fp32": 21, "fp16": 21, "bf16": 23}
-"""Convolutions take BF16 from opset 22 on; everything else is content with 21."""
+"""Opset by precision: convolutions take BF16 from 22 on; everything else is content with 21."""
 
 
 def trace(source: ComponentSource, sizes: Sizes, *, static: bool, opset: int) -> ir.Model:
@@ -58,7 +58,7 @@ def trace(source: ComponentSource, sizes: Sizes, *, static: bool, opset: int) ->
     model = exported.model
     _name_inputs_and_outputs(model, source)
     _name_axes(model, source, static=static)
-    _forget_data(model)
+    _drop_data(model)
     return model
 
 
@@ -104,8 +104,8 @@ def _values(model: ir.Model) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _forget_data(model: ir.Model) -> None:
-    """Parameters become names to bind later; constants that tracing lifted keep their data."""
+def _drop_data(model: ir.Model) -> None:
+    """Turn parameters into names to bind later; constants that tracing lifted keep their data."""
     for value in model.graph.initializers.values():
         data = getattr(value.const_value, "raw", None)
         if isinstance(data, torch.Tensor) and data.is_meta:

@@ -19,7 +19,7 @@ BYTES_PER_ELEMENT = {"fp32": 4, "fp16": 2, "fp8": 1}
 
 @dataclass(frozen=True)
 class Description:
-    """The figures behind the tables; ``fp32`` and so on are bytes of the live parameters."""
+    """The figures of a checkpoint, from which its tables are made."""
 
     checkpoint: str | None
     title: str
@@ -35,16 +35,16 @@ class Description:
 
     @property
     def live(self) -> int:
-        """Parameters that matter."""
+        """Number of parameters that reach the output."""
         return sum(group.live for group in self.anatomy.parameters)
 
     @property
     def dead(self) -> int:
-        """Parameters that do not."""
+        """Number of parameters that never reach the output."""
         return sum(group.dead for group in self.anatomy.parameters)
 
     def to_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The figures as JSON; ``fp32`` and so on are bytes of the live parameters."""
         values = asdict(self)
         anatomy = {key: value for key, value in values.pop("anatomy").items() if key != "summary"}
         anatomy.pop("tensors")
@@ -103,7 +103,7 @@ def describe(
 
 
 def format_description(description: Description) -> str:
-    """The tables a person reads."""
+    """Format a description as tables for people."""
     return "\n\n".join(
         [
             _headline(description),

@@ -67,7 +67,7 @@ def inspection_json(bundle: Bundle) -> dict[str, Any]:
 
 
 def format_inspection(bundle: Bundle) -> str:
-    """The same for people."""
+    """Format a bundle's manifest and graphs for people."""
     card, manifest = bundle.card, bundle.manifest
     views = view_graphs(bundle)
     total = sum(record.bytes for record in manifest.files())
@@ -119,7 +119,7 @@ def _engines(bundle: Bundle) -> list[str]:
 
 
 def _report(engine: Engine) -> str:
-    """What TensorRT made of the graph, by its own account."""
+    """Say what TensorRT made of an engine's graph, by its own account."""
     report = engine.plan and engine.plan.report
     if not report:
         return ""

@@ -8,4 +8,4 @@ checkpoint. The same seed gives the same training.
 from pathlib import Path
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
-"""The trained weights, in FP16."""
+"""Folder of the trained checkpoint, in FP16."""

@@ -24,7 +24,7 @@ SWITCHED_OFF = {
 
 
 def ablate(system: TinySystem, pairs: Sequence[Pair], *, steps: int, guidance: float) -> list[Score]:
-    """One score for each way that is switched off."""
+    """Score the network as trained, and with each of the LR stream's ways switched off."""
     return [
         score(name, restoring(as_variant(system, variant), steps, guidance), pairs)
         for name, variant in SWITCHED_OFF.items()

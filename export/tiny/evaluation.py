@@ -1,4 +1,4 @@
-"""How good it is, on photographs it has never seen: against the truth, and against bicubic."""
+"""How good dit4sr-tiny is on photographs it has never seen: against the truth, and against bicubic."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SETTINGS = (
     (40, 1.1),
     (40, 1.25),
 )
-"""Steps and guidance."""
+"""Steps and guidance of the restorations that are evaluated."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Means over pictures."""
+    """Mean PSNR, SSIM and sharpness over some pictures."""
 
     name: str
     psnr: float
@@ -47,7 +47,7 @@ class Score:
 def evaluate(
     system: TinySystem, pairs: Sequence[Pair], settings: Sequence[tuple[int, float]] = SETTINGS
 ) -> list[Score]:
-    """Bicubic, the VAE alone, and restorations."""
+    """Score bicubic, the VAE alone, and restorations at every setting."""
     scores = [
         score("bicubic", lambda pair: enlarged(pair.photo), pairs),
         score("VAE of the truth", lambda pair: system.reconstruct(pair.truth), pairs),
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def restoring(system: TinySystem, steps: int, guidance: float) -> Way:
-    """Restoration as a way from a pair to a picture."""
+    """Return a function that restores the photo of a pair."""
     return lambda pair: system.restore(pair.photo, steps=steps, guidance=guidance, seed=0)
 
 
@@ -80,13 +80,13 @@ def score(name: str, way: Way, pairs: Sequence[Pair]) -> Score:
 
 
 def gradient_energy(picture: Picture) -> float:
-    """Mean square of the differences between neighbours."""
+    """Mean square of the differences between neighbouring pixels."""
     values = picture.astype(np.float64)
     return float(sum((np.diff(values, axis=axis) ** 2).mean() for axis in (0, 1)))
 
 
 def format_scores(scores: Sequence[Score]) -> str:
-    """As a table."""
+    """Format scores as a table."""
     rows = [[s.name, f"{s.psnr:.2f}", f"{s.ssim:.3f}", f"{s.sharpness:.2f}"] for s in scores]
     return format_table(["", "PSNR", "SSIM", "sharpness"], rows)
 
@@ -94,7 +94,7 @@ def format_scores(scores: Sequence[Score]) -> str:
 def side_by_side(
     system: TinySystem, pairs: Sequence[Pair], file: Path, settings: Sequence[tuple[int, float]]
 ) -> None:
-    """Bicubic, restorations, truth: a row for each pair."""
+    """Save a picture of bicubic, restorations, the VAE alone and the truth, in a row for each pair."""
     rows = []
     for pair in pairs:
         made = [restoring(system, *setting)(pair) for setting in settings]

@@ -10,8 +10,6 @@ from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 
 SCALE = 4
 """How much larger the restored picture is."""
-FACTOR = 8
-"""Pixels of a picture for each number of a latent's side."""
 CHANNELS = 16
 
 VAE: Mapping[str, Any] = {
@@ -65,7 +63,7 @@ class Schedule:
     """The highest rate of each cycle; in every one it rises, and falls like half a cosine."""
     warm_up: int
     decay: float = 0.01
-    """Of weights."""
+    """Weight decay."""
     last_rate: float = 0.02
     """Share of the rate that is left at the end."""
     average: float = 0.999
@@ -74,13 +72,13 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what, and for how long."""
+    """The settings of a training: what is trained on what, and for how long."""
 
     vae: tuple[Phase, ...] = (
         Phase(iterations=4000, batch=16, pixels=64),
         Phase(iterations=1500, batch=4, pixels=128),
     )
-    """A cycle for each size: its norms look at all of a picture, so it ends with larger ones."""
+    """The VAE's cycles, one for each size: norms look at all of a picture, so it ends with larger ones."""
     vae_schedule: Schedule = Schedule(rates=(1.2e-3, 6e-4), warm_up=100, decay=1e-3)
     pairs: tuple[Phase, ...] = (
         Phase(iterations=600, batch=32, pixels=128),
@@ -91,19 +89,19 @@ class Recipe:
         (Phase(iterations=3600, batch=32, pixels=128), Phase(iterations=800, batch=8, pixels=256)),
         (Phase(iterations=1400, batch=8, pixels=256),),
     )
-    """Two cycles: half the tile costs a little less, but what is learnt there has to be learnt again at
-    the whole one, where attention reads four times as many tokens."""
+    """The transformer's two cycles: half the tile costs a little less, but what is learnt there has to be
+    learnt again at the whole one, where attention reads four times as many tokens."""
     flow_schedule: Schedule = Schedule(rates=(1.5e-3, 1e-3), warm_up=200)
     finish: tuple[Phase, ...] = (
         Phase(iterations=1400, batch=16, pixels=128),
         Phase(iterations=1150, batch=4, pixels=256),
     )
-    """Everything together, on pictures. The second half, on whole tiles, is what the result hangs on."""
+    """Cycles of everything together, on pictures. The result hangs on the second, on whole tiles."""
     finish_schedule: Schedule = Schedule(rates=(6e-4, 3e-4), warm_up=100, average=0.996)
     degraded_share: float = 0.12
-    """Samples that ask for the degraded picture, so that guidance has something to keep away from."""
+    """Share of samples that ask for the degraded picture, so that guidance can keep away from it."""
     first_step_share: float = 0.4
-    """Samples at pure noise: the step that decides how true a picture of few steps is."""
+    """Share of samples at pure noise: the step that decides how true a picture of few steps is."""
     boldness: float = 0.6
     """Share of what the photo leaves open that many steps may invent. With all of it pictures are as sharp
     as photographs, and further from the truth by up to three decibels than the mean of all that is likely."""
@@ -112,7 +110,7 @@ class Recipe:
 
 
 CPU = Recipe()
-"""About two hours and a half on two cores."""
+"""The default recipe: about two hours and a half on two cores."""
 
 GPU = Recipe(
     vae=(Phase(iterations=30_000, batch=64, pixels=64), Phase(iterations=10_000, batch=32, pixels=128)),
@@ -121,7 +119,7 @@ GPU = Recipe(
     flow_schedule=Schedule(rates=(1e-3,), warm_up=1000, average=0.9995),
     finish=(Phase(iterations=10_000, batch=64, pixels=128), Phase(iterations=5_000, batch=16, pixels=256)),
 )
-"""More of everything, for one GPU; not tried on one yet."""
+"""A recipe with more of everything, for one GPU; not tried on one yet."""
 
 TRIAL = Recipe(
     vae=(Phase(iterations=4, batch=2, pixels=64), Phase(iterations=1, batch=1, pixels=128)),
@@ -134,6 +132,6 @@ TRIAL = Recipe(
     report_every=1,
     save_every=3,
 )
-"""A few iterations, to see that everything fits together."""
+"""A recipe of a few iterations, to see that everything fits together."""
 
 RECIPES = {"cpu": CPU, "gpu": GPU, "trial": TRIAL}

@@ -1,4 +1,4 @@
-"""The trained parts as one: a photo in, a picture out, plainly in torch. And its checkpoint."""
+"""dit4sr-tiny as a whole: a photo in, a picture out, plainly in torch. And its checkpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIDES = ("negative", "positive")
 
 @dataclass(frozen=True)
 class TinySystem:
-    """VAE, transformer with prompts, and the latents' scale."""
+    """The whole of dit4sr-tiny: VAE, transformer with prompts, and the latents' scale."""
 
     vae: AutoencoderKL
     restorer: Restorer
@@ -39,12 +39,12 @@ class TinySystem:
 
     @torch.no_grad()
     def reconstruct(self, picture: Picture) -> Picture:
-        """Through the VAE and back."""
+        """Pass a picture through the VAE and back."""
         return self._decode(encode(self.vae, _image(picture)))
 
     @torch.no_grad()
     def restore(self, photo: Picture, *, steps: int, guidance: float, seed: int) -> Picture:
-        """Euler from noise, as the runtime does it; the photo no larger than a tile."""
+        """Restore a photo no larger than a tile by Euler's method from noise, as the runtime does it."""
         condition = self.scale.apply(encode(self.vae, _image(enlarged(photo))))
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(condition.shape, generator=generator)
@@ -70,7 +70,7 @@ class TinySystem:
 
 
 def read_checkpoint(folder: Path) -> TinySystem:
-    """What `write_checkpoint` wrote, as it was rounded."""
+    """Read what `write_checkpoint` wrote, as it was rounded."""
     vae = AutoencoderKL(**VAE).eval().requires_grad_(False)
     vae.load_state_dict(load_file(folder / "vae" / WEIGHTS))
     config = read_json(folder / "vae" / "config.json")
@@ -84,7 +84,7 @@ def read_checkpoint(folder: Path) -> TinySystem:
 
 
 def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: float) -> None:
-    """A diffusers folder in FP16, with the prompts and defaults beside it."""
+    """Write a diffusers folder in FP16, with the prompts and defaults beside it."""
     scale = {"scaling_factor": system.scale.scaling, "shift_factor": system.scale.shift}
     transformer = {
         key: value for key, value in TRANSFORMER.to_json().items() if key not in {"flavour", "variant"}

@@ -1,4 +1,4 @@
-"""The stages in order: VAE, latents, transformer, finish."""
+"""The stages of the training in order: VAE, latents, transformer, finish."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dit4sr.export.tiny.training.loop import Say
 
 
 def train(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> TinySystem:
-    """Train whatever of it is not trained yet."""
+    """Train whatever of dit4sr-tiny is not trained yet."""
     folder.mkdir(parents=True, exist_ok=True)
     vae = train_vae(recipe, folder, seed=seed, device=device, say=say)
     pairs = encode_pairs(vae, recipe, folder, seed=seed, device=device, say=say)

@@ -20,7 +20,7 @@ from torch import Tensor
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-"""What diffusers and transformers call a network's weights."""
+"""File names that diffusers and transformers give to a network's weights."""
 INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -29,7 +29,7 @@ FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies and what it is, known without reading it."""
+    """Where a tensor lies, its shape and its type, known without reading it."""
 
     file: Path
     shape: tuple[int, ...]
@@ -37,7 +37,7 @@ class StoredTensor:
 
     @property
     def bytes(self) -> int:
-        """Bytes in the file."""
+        """Size of the tensor in its file, in bytes."""
         return math.prod(self.shape) * FLOATS[self.dtype]
 
 
@@ -50,7 +50,7 @@ class Checkpoint:
     stated: Mapping[str, Any]
 
     def files(self) -> list[Path]:
-        """The files that hold its tensors."""
+        """The files that hold the checkpoint's tensors."""
         return sorted({stored.file for stored in self.tensors.values()})
 
     def read(self, key: str) -> Tensor:
@@ -93,7 +93,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 
 def _locate(path: Path) -> tuple[Path | None, Path]:
-    """The folder with the config, if there is one, and the weights file or the index of its shards."""
+    """Find the folder with the config, if there is one, and the weights file or the index of its shards."""
     if path.is_file():
         _refuse_pickle(path)
         return (path.parent if (path.parent / "config.json").is_file() else None), path
@@ -180,7 +180,7 @@ def _sharded_headers(index: Path) -> dict[str, StoredTensor]:
 
 
 def check_layout(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]], network: str) -> None:
-    """A checkpoint holds exactly what a network wants, at its shapes and in usable types."""
+    """Check that a checkpoint holds exactly what a network wants, at its shapes and in usable types."""
     missing = [key for key in wanted if key not in checkpoint.tensors]
     if missing:
         raise BadInputError(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Fold:
-    """A weight made of others."""
+    """A weight made of other weights by a rule."""
 
     rule: Callable[..., Tensor]
     parts: tuple[Recipe, ...]
@@ -45,22 +45,22 @@ def sources(recipe: Recipe) -> Iterator[str]:
 
 
 def compose_weights(outer: Tensor, inner: Tensor) -> Tensor:
-    """Two linear layers in a row are one: its weight."""
+    """Weight of the one linear layer that two in a row amount to."""
     return (outer.double() @ inner.double()).to(outer.dtype)
 
 
 def compose_biases(outer_weight: Tensor, inner_bias: Tensor, outer_bias: Tensor) -> Tensor:
-    """Two linear layers in a row are one: its bias."""
+    """Bias of the one linear layer that two in a row amount to."""
     return (outer_weight.double() @ inner_bias.double() + outer_bias.double()).to(outer_bias.dtype)
 
 
 def stack_rows(*weights: Tensor) -> Tensor:
-    """Products of one input with several matrices are one product with the stacked matrix."""
+    """Stack matrices that multiply the same input, so that one MatMul does for all."""
     return torch.cat(weights)
 
 
 def stacked(name: str, released: list[str]) -> Recipes:
-    """One linear layer from several over the same input."""
+    """Recipes for one linear layer stacked from several over the same input."""
     return {
         f"{name}.{part}": Fold(stack_rows, tuple(f"{key}.{part}" for key in released))
         for part in ("weight", "bias")

@@ -17,23 +17,23 @@ class WeightSource(Protocol):
     """Something that can be asked for a tensor by its checkpoint key."""
 
     def read(self, key: str) -> Tensor:
-        """Read one tensor."""
+        """Read one tensor by its checkpoint key."""
 
 
 @dataclass(frozen=True)
 class StateDict:
-    """Weights in memory."""
+    """Weights of a state dict in memory."""
 
     tensors: Mapping[str, Tensor]
 
     def read(self, key: str) -> Tensor:
-        """Look one up."""
+        """Look up one tensor by its checkpoint key."""
         return self.tensors[key]
 
 
 @dataclass(frozen=True)
 class RandomWeights:
-    """Weights by seed, for trying and timing without a checkpoint.
+    """Weights drawn from a seed, for trying and timing without a checkpoint.
 
     Each tensor has a stream of its own, so it is the same whatever is read before it. Scales are such that
     activations neither vanish nor blow up through the layers.
@@ -43,7 +43,7 @@ class RandomWeights:
     seed: int
 
     def read(self, key: str) -> Tensor:
-        """Make one tensor."""
+        """Draw one tensor by its checkpoint key."""
         shape = self.layout[key]
         digest = hashlib.sha256(f"{self.seed}:{key}".encode()).digest()
         stream = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))

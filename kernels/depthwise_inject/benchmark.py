@@ -37,7 +37,7 @@ def channels_last(u: Tensor, filters: Tensor, bias: Tensor) -> tuple[Tensor, Ten
 
 
 def measure(machine: Machine, smoke: bool) -> list[Row]:
-    """Time every contender on every shape."""
+    """Time every contender for DepthwiseInject on every shape."""
     return [row for shape in (SMOKE_SHAPES if smoke else SHAPES) for row in measure_shape(machine, *shape)]
 
 

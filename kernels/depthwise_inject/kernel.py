@@ -62,7 +62,7 @@ def _repeat(value, TIMES: tl.constexpr):
 
 @triton.jit
 def _load_lines(pointer, line_stride, first_line, end_line, LINES: tl.constexpr):
-    """One column of LINES lines; where there is no line zero, which gelu leaves zero: the padding."""
+    """Load one column of LINES lines; where there is no line zero, which gelu leaves zero: the padding."""
     values = ()
     for line in tl.static_range(LINES):
         # Unsigned, the line above the first is beyond every end.
@@ -92,7 +92,7 @@ def depthwise_inject_kernel(
     out,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr, LINES: tl.constexpr,
 ):  # fmt: skip
-    """One row's tile of LINES by `columns` tokens and BLOCK channels, both streams."""
+    """Compute one row's tile of LINES by `columns` tokens and BLOCK channels, both streams."""
     segments = tl.cdiv(width, columns)
     first_line = tl.program_id(0) // segments * LINES
     first_column = tl.program_id(0) % segments * columns
@@ -158,7 +158,7 @@ def depthwise_inject_kernel(
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """The share of one program."""
+    """The tokens and channels that one program of the kernel computes."""
 
     columns: int
     lines: int = 8
@@ -168,7 +168,7 @@ class Tile:
     def grid(
         self, rows: Any, height: Any, width: Any, channels: int, cdiv: Callable[[Any, int], Any] = triton.cdiv
     ) -> tuple[Any, int, Any]:
-        """Programs per axis; of symbolic sizes too, given their ceiling division."""
+        """Number of programs per axis; of symbolic sizes too, given their ceiling division."""
         return (
             cdiv(height, self.lines) * cdiv(width, self.columns),
             triton.cdiv(channels, self.channels),

@@ -81,7 +81,7 @@ def _node(u: Any, weight: Any, bias: Any) -> Any:
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What `torch.onnx.export(custom_translation_table=…)` needs to emit the node."""
+    """Make the `custom_translation_table` by which `torch.onnx.export` emits the node."""
     return {torch.ops.dit4sr.depthwise_inject.default: _node}
 
 

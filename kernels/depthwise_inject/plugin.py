@@ -22,7 +22,7 @@ POINTERS = {trt.DataType.FLOAT: "*fp32", trt.DataType.HALF: "*fp16", trt.DataTyp
 def describe(
     u: trtp.TensorDesc, weight: trtp.TensorDesc, bias: trtp.TensorDesc, channels: int
 ) -> trtp.TensorDesc:
-    """The output looks like `u`."""
+    """Describe the plugin's output to TensorRT: it looks like `u`."""
     return u.like()
 
 
@@ -30,7 +30,7 @@ def describe(
 def choices(
     u: trtp.TensorDesc, weight: trtp.TensorDesc, bias: trtp.TensorDesc, outputs: tuple[trtp.TensorDesc]
 ) -> list[trtp.AutoTuneCombination]:
-    """One type for all four tensors; the tactics are the tiles, counted from 1."""
+    """Offer TensorRT one type for all four tensors; the tactics are the tiles, counted from 1."""
     types = ", ".join(["FP32|FP16|BF16"] * 4)
     return [trtp.AutoTuneCombination(types, "LINEAR", list(range(1, len(TILES) + 1)))]
 
@@ -44,7 +44,7 @@ def kernel(
     outputs: tuple[trtp.TensorDesc],
     tactic: int,
 ) -> tuple[str, str, trtp.KernelLaunchParams, trtp.SymIntExprs]:
-    """The kernel's name and PTX, and its launch in terms of the input's shape."""
+    """Give TensorRT the kernel's name and PTX, and its launch in terms of the input's shape."""
     tile = TILES[max(tactic, 1) - 1]  # tactic 0 is TensorRT's word for "no choice was offered"
     compiled = compile_kernel(source(tile, POINTERS[u.dtype], channels), ARCHITECTURE)
 

@@ -48,6 +48,6 @@ def _(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 @register_flop_formula(torch.ops.dit4sr.depthwise_inject)
 def depthwise_inject_flops(u: Sequence[int], *_weights: Sequence[int], **_out: Any) -> int:
-    """Nine taps for every value of the noise stream, a multiplication and an addition each."""
+    """Count two operations for each of the nine taps of every value of the noise stream."""
     rows, _, height, width, channels = u
     return 2 * 9 * rows * height * width * channels

@@ -37,7 +37,7 @@ BACKENDS = {
 
 
 def concatenated(noise_qkv: Tensor, lr_qkv: Tensor, *text_and_norms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of all streams, normalised, `[R, heads, tokens, head_dim]` each."""
+    """Join normalised queries, keys and values of all streams, `[R, heads, tokens, head_dim]` each."""
     *text, norm_q, norm_k = text_and_norms if len(text_and_norms) == 2 else text_and_norms[:3]
     dims = (len(norm_k),)
     query, key, value = unpack(noise_qkv, 3, *dims)
@@ -59,13 +59,13 @@ def concatenated(noise_qkv: Tensor, lr_qkv: Tensor, *text_and_norms: Tensor) -> 
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: Any) -> Tensor:
-    """Torch's attention alone, by one backend; `[R, tokens, D]`."""
+    """Attend by one backend of torch's attention alone; `[R, tokens, D]`."""
     with sdpa_kernel(backend):
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 def spelled_out(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """What the operator does, without it: normalise, concatenate, attend (by torch's own choice), split."""
+    """Do what the operator does without it: normalise, concatenate, attend (by torch's own choice), split."""
     query, key, value = concatenated(*tensors)
     answer = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
     lengths = [packed.shape[1] for packed in tensors if packed.ndim == 3]
@@ -73,7 +73,7 @@ def spelled_out(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def measure(machine: Machine, smoke: bool) -> list[Row]:
-    """Time every contender on every shape."""
+    """Time every contender for the attentions on every shape."""
     return [
         row
         for name in ("joint_attention", "joint_attention_dual")
@@ -132,7 +132,7 @@ def measure_shape(
 
 @functools.cache
 def compiled(*_operator_flavour_and_device: str | bool) -> Callable[..., tuple[Tensor, ...]]:
-    """One compilation serves all shapes of an operator and flavour, for the time it takes."""
+    """Compile for all shapes of an operator and flavour at once, for the time it takes."""
     # Inductor's C++ compiler takes longer than the whole smoke test.
     backend = "inductor" if torch.cuda.is_available() else "eager"
     return torch.compile(spelled_out, dynamic=True, backend=backend)

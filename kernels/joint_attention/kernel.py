@@ -169,7 +169,7 @@ def joint_attention_kernel(
     HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, COPIED: tl.constexpr,
     QUERIES: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
-    """Answer one block of one stream's queries, for one head of one row.
+    """Attend for one block of one stream's queries, in one head of one row.
 
     Blocks are counted through noise, LR and text, and none straddles two streams. What an operator lacks is
     None: `text_norm_q` and `text_out` in the last block, all of text in dual attention.
@@ -226,7 +226,7 @@ def joint_attention_kernel(
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """The share of one program, and how many keys of a stream it reads at a time."""
+    """How many queries one program of the kernel answers, and how many keys it reads at a time."""
 
     queries: int
     keys: int
@@ -241,7 +241,7 @@ class Tile:
         text_queries: Any,
         cdiv: Callable[[Any, int], Any] = triton.cdiv,
     ) -> tuple[Any, int, Any]:
-        """Programs per axis; of symbolic sizes too, given their ceiling division."""
+        """Number of programs per axis; of symbolic sizes too, given their ceiling division."""
         image_blocks = cdiv(tokens, self.queries) * 2
         text_blocks = 0 if text_queries is None else cdiv(text_queries, self.queries)
         return image_blocks + text_blocks, heads, rows

@@ -82,7 +82,7 @@ for _name in _INPUTS:
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What `torch.onnx.export(custom_translation_table=…)` needs to emit the nodes."""
+    """Make the `custom_translation_table` by which `torch.onnx.export` emits the nodes."""
 
     def attributes(noise_qkv: Any, lr_qkv: Any, norm_k: Any) -> dict[str, Any]:
         packed_width, head_dim = int(noise_qkv.shape[2]), int(norm_k.shape[0])
@@ -141,7 +141,7 @@ def attach(model: onnx_ir.Model, form: Literal["plugin", "native"] = "plugin") -
 
 
 class _Shape(NamedTuple):
-    """What a body is written for."""
+    """The operator, flavour and sizes that a function body is written for."""
 
     heads: int
     head_dim: int
@@ -149,7 +149,7 @@ class _Shape(NamedTuple):
 
 
 class _Operators:
-    """ONNX operators by name: `op.Concat(a, b, axis=2)` adds a node and returns its output."""
+    """Builder of ONNX nodes by operator: `op.Concat(a, b, axis=2)` adds a node and returns its output."""
 
     def __init__(self) -> None:
         self.tape = onnx_ir.tape.Tape()
@@ -162,15 +162,15 @@ class _Operators:
         return call
 
     def integers(self, *values: int) -> Any:
-        """A constant shape, axis or position."""
+        """Add a constant shape, axis or position."""
         return self.Constant(value_ints=values)
 
     def number(self, value: float) -> Any:
-        """An FP32 constant."""
+        """Add an FP32 constant."""
         return self.Constant(value_float=value)
 
     def function(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx_ir.Function:
-        """All that was added, as a function."""
+        """Return all nodes that were added, as a function."""
         graph = onnx_ir.Graph(inputs, outputs, nodes=self.tape.nodes)
         return onnx_ir.Function(_DOMAIN.domain, name, graph=graph, attributes=[])
 
@@ -184,7 +184,7 @@ class _Heads(NamedTuple):
 
 
 def _body(name: str, shape: _Shape) -> onnx_ir.Function:
-    """The reference, written in ONNX."""
+    """Write the reference in ONNX, as the body of one operator."""
     op = _Operators()
     inputs = {tensor: Value(name=tensor) for tensor in _INPUTS[name]}
     noise_qkv, lr_qkv = inputs["noise_qkv"], inputs["lr_qkv"]
@@ -214,7 +214,7 @@ def _body(name: str, shape: _Shape) -> onnx_ir.Function:
         op.Concat(*(heads.key for heads in read), axis=2),
         op.Concat(*(heads.value for heads in read), axis=2),
         domain=_DOMAIN.domain,
-        TRT_decomposable=1,  # rather two products and a softmax than no engine, where no fused kernel exists
+        TRT_decomposable=1,  # rather two MatMuls and a softmax than no engine, where no fused kernel exists
     )
     merged = op.Reshape(op.Transpose(answer, perm=[0, 2, 1, 3]), op.integers(0, 0, -1))
     outputs, start = [], op.integers(0)
@@ -226,7 +226,7 @@ def _body(name: str, shape: _Shape) -> onnx_ir.Function:
 
 
 def _attention() -> onnx_ir.Function:
-    """Softmax attention of queries that are scaled already; the softmax is FP32."""
+    """Attend with queries that are scaled already; the softmax is FP32."""
     op = _Operators()
     query, key, value = (Value(name=tensor) for tensor in ("query", "key", "value"))
     logits = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
@@ -236,7 +236,7 @@ def _attention() -> onnx_ir.Function:
 
 
 def _unpack(op: _Operators, packed: Value, parts: int, shape: _Shape) -> list[Any]:
-    """`[R, tokens, parts * heads * head_dim]` to that many `[R, heads, tokens, head_dim]`."""
+    """Unpack `[R, tokens, parts * heads * head_dim]` into that many `[R, heads, tokens, head_dim]`."""
     split = op.integers(0, 0, shape.heads, shape.head_dim)
     return [
         op.Transpose(op.Reshape(part, split), perm=[0, 2, 1, 3])
@@ -245,7 +245,7 @@ def _unpack(op: _Operators, packed: Value, parts: int, shape: _Shape) -> list[An
 
 
 def _query(op: _Operators, x: Value, weight: Value, shape: _Shape) -> Any:
-    """Normalised queries, times the softmax's scale (for 64 channels exact): fused attention has none."""
+    """Normalise queries and apply the softmax's scale (for 64 channels exact): fused attention has none."""
     return _rms_norm(op, x, op.Mul(op.Cast(weight, to=DataType.FLOAT), op.number(shape.head_dim**-0.5)))
 
 

@@ -40,7 +40,7 @@ def describe(
     head_dim: int,
     copied: int,
 ) -> tuple[trtp.TensorDesc, trtp.TensorDesc, trtp.TensorDesc]:
-    """An answer for every stream."""
+    """Describe the plugin's outputs to TensorRT: one for every stream."""
     width = heads * head_dim
     return _answer(noise_qkv, width), _answer(lr_qkv, width), _answer(text_qkv, width)
 
@@ -57,7 +57,7 @@ def describe_final(
     head_dim: int,
     copied: int,
 ) -> tuple[trtp.TensorDesc, trtp.TensorDesc]:
-    """An answer for noise and LR."""
+    """Describe the plugin's outputs to TensorRT: one for noise, one for LR."""
     width = heads * head_dim
     return _answer(noise_qkv, width), _answer(lr_qkv, width)
 
@@ -72,7 +72,7 @@ def describe_dual(
     head_dim: int,
     copied: int,
 ) -> tuple[trtp.TensorDesc, trtp.TensorDesc]:
-    """An answer for noise and LR."""
+    """Describe the plugin's outputs to TensorRT: one for noise, one for LR."""
     width = heads * head_dim
     return _answer(noise_qkv, width), _answer(lr_qkv, width)
 
@@ -91,7 +91,7 @@ def choices(
     copied: int,
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc, trtp.TensorDesc],
 ) -> list[trtp.AutoTuneCombination]:
-    """One type for all ten tensors; the tactics are the tiles."""
+    """Offer TensorRT one type for all ten tensors; the tactics are the tiles."""
     return _choices("joint_attention", 10, heads, head_dim, copied)
 
 
@@ -108,7 +108,7 @@ def choices_final(
     copied: int,
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc],
 ) -> list[trtp.AutoTuneCombination]:
-    """One type for all eight tensors; the tactics are the tiles."""
+    """Offer TensorRT one type for all eight tensors; the tactics are the tiles."""
     return _choices("joint_attention_final", 8, heads, head_dim, copied)
 
 
@@ -123,7 +123,7 @@ def choices_dual(
     copied: int,
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc],
 ) -> list[trtp.AutoTuneCombination]:
-    """One type for all six tensors; the tactics are the tiles."""
+    """Offer TensorRT one type for all six tensors; the tactics are the tiles."""
     return _choices("joint_attention_dual", 6, heads, head_dim, copied)
 
 
@@ -142,7 +142,7 @@ def kernel(
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc, trtp.TensorDesc],
     tactic: int,
 ) -> Launch:
-    """The kernel's name and PTX, and its launch in terms of the inputs' shapes."""
+    """Give TensorRT the kernel's name and PTX, and its launch in terms of the inputs' shapes."""
     return _kernel("joint_attention", [noise_qkv, lr_qkv, text_qkv], heads, head_dim, copied, tactic)
 
 
@@ -160,7 +160,7 @@ def kernel_final(
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc],
     tactic: int,
 ) -> Launch:
-    """The kernel's name and PTX, and its launch in terms of the inputs' shapes."""
+    """Give TensorRT the kernel's name and PTX, and its launch in terms of the inputs' shapes."""
     return _kernel("joint_attention_final", [noise_qkv, lr_qkv, text_kv], heads, head_dim, copied, tactic)
 
 
@@ -176,7 +176,7 @@ def kernel_dual(
     outputs: tuple[trtp.TensorDesc, trtp.TensorDesc],
     tactic: int,
 ) -> Launch:
-    """The kernel's name and PTX, and its launch in terms of the inputs' shapes."""
+    """Give TensorRT the kernel's name and PTX, and its launch in terms of the inputs' shapes."""
     return _kernel("joint_attention_dual", [noise_qkv, lr_qkv], heads, head_dim, copied, tactic)
 
 

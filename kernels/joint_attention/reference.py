@@ -33,7 +33,7 @@ def joint_attention(
     text_norm_q: Array,
     text_norm_k: Array,
 ) -> tuple[Array, ...]:
-    """Noise, LR and text read one another; `[R, tokens, 3D]` becomes `[R, tokens, D]`."""
+    """Attend over noise, LR and text, which read one another; `[R, tokens, 3D]` becomes `[R, tokens, D]`."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     query, key, value = unpack(text_qkv, 3, head_dim=len(norm_k))
     text = Heads(rms_norm(query, text_norm_q), rms_norm(key, text_norm_k), value)
@@ -43,7 +43,7 @@ def joint_attention(
 def joint_attention_final(
     noise_qkv: Array, lr_qkv: Array, text_kv: Array, norm_q: Array, norm_k: Array, text_norm_k: Array
 ) -> tuple[Array, ...]:
-    """The last block: the image streams read text, which asks nothing."""
+    """Attend as in the last block: the image streams read text, which asks nothing."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     key, value = unpack(text_kv, 2, head_dim=len(norm_k))
     text = Heads(key[:, :, :0], rms_norm(key, text_norm_k), value)
@@ -51,7 +51,7 @@ def joint_attention_final(
 
 
 def joint_attention_dual(noise_qkv: Array, lr_qkv: Array, norm_q: Array, norm_k: Array) -> tuple[Array, ...]:
-    """The second attention of a dual-attention layer: the image streams read each other."""
+    """Attend as in the second attention of a dual layer: the image streams read each other."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     return attend([noise.query, lr.query], [noise, lr])
 
@@ -69,7 +69,7 @@ def image_heads(noise_qkv: Array, lr_qkv: Array, norm_q: Array, norm_k: Array) -
 
 
 def unpack(packed: Array, parts: int, head_dim: int) -> Array:
-    """`[R, tokens, parts * heads * head_dim]` to `[parts, R, heads, tokens, head_dim]`."""
+    """Unpack `[R, tokens, parts * heads * head_dim]` into `[parts, R, heads, tokens, head_dim]`."""
     rows, tokens, _ = packed.shape
     return packed.reshape(rows, tokens, parts, -1, head_dim).transpose(2, 0, 3, 1, 4)
 
@@ -81,20 +81,20 @@ def rms_norm(x: Array, weight: Array) -> Array:
 
 
 def attend(queries: Sequence[Array], streams: Sequence[Heads]) -> tuple[Array, ...]:
-    """One softmax over the tokens of all streams; an answer `[R, tokens, D]` for each of the queries."""
+    """Attend by one softmax over the tokens of all streams; every output is `[R, tokens, D]`."""
     key = np.concatenate([stream.key for stream in streams], axis=2)
     value = np.concatenate([stream.value for stream in streams], axis=2)
     return tuple(merge_heads(softmax(q @ key.swapaxes(2, 3) / np.sqrt(q.shape[-1])) @ value) for q in queries)
 
 
 def softmax(logits: Array) -> Array:
-    """Weights that sum to one over the last axis."""
+    """Exponentials, normalised to sum to one over the last axis."""
     weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
     normalised: Array = weights / weights.sum(axis=-1, keepdims=True)
     return normalised
 
 
 def merge_heads(heads: Array) -> Array:
-    """`[R, heads, tokens, head_dim]` to `[R, tokens, D]`."""
+    """Merge heads `[R, heads, tokens, head_dim]` into tokens `[R, tokens, D]`."""
     rows, _, tokens, _ = heads.shape
     return heads.swapaxes(1, 2).reshape(rows, tokens, -1)

@@ -38,7 +38,7 @@ def composed_joint_attention(
     text_norm_q: Tensor,
     text_norm_k: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise, LR and text read one another; `[R, tokens, 3D]` becomes `[R, tokens, D]`."""
+    """Attend over noise, LR and text, which read one another; `[R, tokens, 3D]` becomes `[R, tokens, D]`."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     query, key, value = unpack(text_qkv, 3, head_dim=len(norm_k))
     text = Heads(rms_norm(query, text_norm_q), rms_norm(key, text_norm_k), value)
@@ -49,7 +49,7 @@ def composed_joint_attention(
 def composed_joint_attention_final(
     noise_qkv: Tensor, lr_qkv: Tensor, text_kv: Tensor, norm_q: Tensor, norm_k: Tensor, text_norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The last block: the image streams read text, `k | v` only, which asks nothing."""
+    """Attend as in the last block: the image streams read text, `k | v` only, which asks nothing."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     key, value = unpack(text_kv, 2, head_dim=len(norm_k))
     text = Heads(key[:, :, :0], rms_norm(key, text_norm_k), value)
@@ -60,7 +60,7 @@ def composed_joint_attention_final(
 def composed_joint_attention_dual(
     noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The second attention of a dual-attention layer: the image streams read each other."""
+    """Attend as in the second attention of a dual layer: the image streams read each other."""
     noise, lr = image_heads(noise_qkv, lr_qkv, norm_q, norm_k)
     noise_answer, lr_answer = attend([noise.query, lr.query], [noise, lr])
     return noise_answer, lr_answer
@@ -90,7 +90,7 @@ def image_heads(noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tenso
 
 
 def unpack(packed: Tensor, parts: int, head_dim: int) -> tuple[Tensor, ...]:
-    """`[R, tokens, parts * heads * head_dim]` to that many views `[R, heads, tokens, head_dim]`."""
+    """Unpack `[R, tokens, parts * heads * head_dim]` into that many views `[R, heads, tokens, head_dim]`."""
     views: tuple[Tensor, ...] = packed.unflatten(-1, (parts, -1, head_dim)).permute(2, 0, 3, 1, 4).unbind()
     return views
 
@@ -102,7 +102,7 @@ def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def attend(queries: Sequence[Tensor], streams: Sequence[Heads]) -> list[Tensor]:
-    """One softmax over the tokens of all streams; an answer `[R, tokens, D]` for each of the queries.
+    """Attend by one softmax over the tokens of all streams; every output is `[R, tokens, D]`.
 
     The queries stay apart, so that no answer is a view into another one's memory.
     """
@@ -137,7 +137,7 @@ def _(noise_qkv: Tensor, lr_qkv: Tensor, *_norms: Tensor) -> tuple[Tensor, Tenso
 
 
 def empty_image_answers(noise_qkv: Tensor, lr_qkv: Tensor) -> tuple[Tensor, Tensor]:
-    """Room for the answers of noise and LR, whose tokens lie on one grid."""
+    """Allocate the outputs of noise and LR, whose tokens lie on one grid."""
     rows, tokens, packed_width = noise_qkv.shape
     width = packed_width // 3
     torch._check(lr_qkv.shape[1] == tokens, lambda: f"LR must have {tokens} tokens, found {lr_qkv.shape[1]}")
@@ -181,23 +181,23 @@ def _(noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor) -> tupl
 
 @register_flop_formula(torch.ops.dit4sr.joint_attention)
 def joint_attention_flops(noise: Shape, lr: Shape, text: Shape, *_norms: Shape, **_: Any) -> int:
-    """All three streams ask and are read."""
+    """Count the operations of JointAttention, in which all three streams ask and are read."""
     return attention_flops(noise, asking=noise[1] + lr[1] + text[1], read=noise[1] + lr[1] + text[1])
 
 
 @register_flop_formula(torch.ops.dit4sr.joint_attention_final)
 def joint_attention_final_flops(noise: Shape, lr: Shape, text: Shape, *_norms: Shape, **_: Any) -> int:
-    """Text is only read."""
+    """Count the operations of JointAttentionFinal, in which text is only read."""
     return attention_flops(noise, asking=noise[1] + lr[1], read=noise[1] + lr[1] + text[1])
 
 
 @register_flop_formula(torch.ops.dit4sr.joint_attention_dual)
 def joint_attention_dual_flops(noise: Shape, lr: Shape, *_norms: Shape, **_: Any) -> int:
-    """There is no text."""
+    """Count the operations of JointAttentionDual, in which there is no text."""
     return attention_flops(noise, asking=noise[1] + lr[1], read=noise[1] + lr[1])
 
 
 def attention_flops(packed: Shape, *, asking: int, read: int) -> int:
-    """QKᵀ and PV over all pairs of tokens, a multiplication and an addition each."""
+    """Count the operations of QKᵀ and PV over all pairs of tokens, a multiplication and an addition each."""
     rows, _, packed_width = packed
     return 2 * 2 * rows * asking * read * (packed_width // 3)

@@ -29,7 +29,7 @@ def joint_attention(
     text_norm_q: Tensor,
     text_norm_k: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise, LR and text read one another."""
+    """Attend over noise, LR and text, which read one another."""
     if not noise_qkv.is_cuda:
         return composed_joint_attention(noise_qkv, lr_qkv, text_qkv, norm_q, norm_k, text_norm_q, text_norm_k)
     noise, lr, text = _launch(noise_qkv, lr_qkv, text_qkv, norm_q, norm_k, text_norm_q, text_norm_k)
@@ -40,7 +40,7 @@ def joint_attention(
 def joint_attention_final(
     noise_qkv: Tensor, lr_qkv: Tensor, text_kv: Tensor, norm_q: Tensor, norm_k: Tensor, text_norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The last block: the image streams read text, which asks nothing."""
+    """Attend as in the last block: the image streams read text, which asks nothing."""
     if not noise_qkv.is_cuda:
         return composed_joint_attention_final(noise_qkv, lr_qkv, text_kv, norm_q, norm_k, text_norm_k)
     noise, lr = _launch(noise_qkv, lr_qkv, text_kv, norm_q, norm_k, None, text_norm_k)
@@ -51,7 +51,7 @@ def joint_attention_final(
 def joint_attention_dual(
     noise_qkv: Tensor, lr_qkv: Tensor, norm_q: Tensor, norm_k: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The second attention of a dual-attention layer: the image streams read each other."""
+    """Attend as in the second attention of a dual layer: the image streams read each other."""
     if not noise_qkv.is_cuda:
         return composed_joint_attention_dual(noise_qkv, lr_qkv, norm_q, norm_k)
     noise, lr = _launch(noise_qkv, lr_qkv, None, norm_q, norm_k, None, None)

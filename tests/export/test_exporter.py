@@ -53,17 +53,17 @@ def test_every_system_runs_and_agrees_with_torch(exported, flavour, variant, pre
     """Sizes, rows and guidance that the trace never saw, by the exporter's own yardstick."""
     bundle, network = exported(flavour, variant, precision), architecture(flavour, variant)
     assert {check.component for check in bundle.manifest.verification} == {"prepare", "step", "loop"}
-    card, allowance = alone(network).card(precision), verify.Allowance.at(precision)
+    card, tolerance = alone(network).card(precision), verify.Tolerance.at(precision)
     for part in network.components():
         run = verify.graph_runner(bundle.component_file(part.name))
         truth = verify.torch_runner(part, torch.float64)
-        plain = verify.torch_runner(part, allowance.yardstick)
+        plain = verify.torch_runner(part, tolerance.yardstick)
         for latent, images, branches in itertools.product([(8, 8), (4, 12), (12, 6)], (1, 3), (1, 2)):
             sizes = axis_sizes(card, images=images, branches=branches, latent=latent, text=5, steps=2)
             feeds = verify.seeded_inputs(part, sizes)
             answers = zip(part.outputs, truth(feeds), plain(feeds), run(feeds), strict=True)
             for output, *answer in answers:
-                verify.compared(part.name, output, *answer, allowance=allowance)
+                verify.compared(part.name, output, *answer, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("flavour", Flavour)
@@ -236,10 +236,10 @@ def test_folds_of_a_checkpoint_in_half_are_not_rounded_to_half(tmp_path):
 
 
 def test_verification_notices_what_is_not_finite_or_constant():
-    exact, allowance = np.linspace(0, 1, 9), verify.Allowance.at("fp16")
+    exact, tolerance = np.linspace(0, 1, 9), verify.Tolerance.at("fp16")
     for found, said in ((np.full(9, np.nan), "not finite"), (np.zeros(9), "constant"), (exact + 1, "off by")):
         with pytest.raises(AccuracyError, match=said):
-            verify.compared("step", "velocity", exact, exact + 1e-3, found, allowance=allowance)
+            verify.compared("step", "velocity", exact, exact + 1e-3, found, tolerance=tolerance)
 
 
 def _origins(bundle: Bundle, name: str) -> dict[str, list[str]]:

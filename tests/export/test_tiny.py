@@ -18,7 +18,7 @@ from dit4sr.export.architectures.dit4sr.loading import load_transformer
 from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.export.tiny.__main__ import command
 from dit4sr.export.tiny.ablation import as_variant
-from dit4sr.export.tiny.data.crops import made_ahead, pair_batch, vae_batch
+from dit4sr.export.tiny.data.crops import pair_batch, prefetched, vae_batch
 from dit4sr.export.tiny.data.degradation import degrade, enlarged
 from dit4sr.export.tiny.data.drawings import draw_picture
 from dit4sr.export.tiny.data.held_out import PLACES, held_out_pairs
@@ -57,7 +57,7 @@ def test_a_batch_depends_on_its_number_alone():
     first, again = vae_batch((0, 1, 5), 4, 64), vae_batch((0, 1, 5), 4, 64)
     np.testing.assert_array_equal(first, again)
     assert (vae_batch((0, 1, 6), 4, 64) != first).mean() > 0.5
-    [(clean, degraded)] = made_ahead(pair_batch, iter([((0, 2, 5), 3, 64)]))
+    [(clean, degraded)] = prefetched(pair_batch, iter([((0, 2, 5), 3, 64)]))
     np.testing.assert_array_equal([clean, degraded], pair_batch((0, 2, 5), 3, 64))
     assert clean.shape == (3, 3, 64, 64)
 

@@ -1,4 +1,4 @@
-"""The picture's way into the latent and back: two components from diffusers' AutoencoderKL."""
+"""The VAE as two components, encoder and decoder, of diffusers' AutoencoderKL."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class VaeEncoder(nn.Module):
         self.encoder = vae.encoder
 
     def forward(self, image: Tensor) -> Tensor:
-        """``[images, 3, H, W]`` in ±1 to mean and log-variance, stacked on channels."""
+        """Encode pictures ``[images, 3, H, W]`` in ±1 as mean and log-variance, stacked on channels."""
         moments: Tensor = self.encoder(image)
         return moments
 
 
 class VaeDecoder(nn.Module):
-    """Latent, already unscaled, to picture."""
+    """Latent to picture; the latent comes already unscaled."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
         self.decoder = vae.decoder
 
     def forward(self, latent: Tensor) -> Tensor:
-        """``[images, 16, h, w]`` to ``[images, 3, H, W]`` in ±1, not clamped."""
+        """Decode latents ``[images, 16, h, w]`` to pictures ``[images, 3, H, W]`` in ±1, not clamped."""
         image: Tensor = self.decoder(latent)
         return image
 
@@ -51,7 +51,7 @@ class Vae:
     config: Mapping[str, Any] = field(default_factory=lambda: SD35_VAE)
 
     def components(self) -> list[ComponentSource]:
-        """`vae_encoder` and `vae_decoder`."""
+        """The components `vae_encoder` and `vae_decoder`."""
         vae = self.network()
         channels = self.config["latent_channels"]
         ends = [
@@ -71,7 +71,7 @@ class Vae:
         ]
 
     def layout(self) -> dict[str, tuple[int, ...]]:
-        """Tensor names and shapes."""
+        """Tensor names and shapes of the autoencoder."""
         return {key: tuple(tensor.shape) for key, tensor in self.network().state_dict().items()}
 
     def network(self) -> AutoencoderKL:
@@ -92,6 +92,6 @@ def checkpoint_vae(checkpoint: Checkpoint, factor: int) -> Vae:
 
 
 def random_vae(config: Mapping[str, Any], seed: int) -> Vae:
-    """A VAE with weights by seed."""
+    """A VAE with weights drawn from a seed."""
     layout = Vae(StateDict({}), config).layout()
     return Vae(RandomWeights(layout, seed), config)

@@ -1,4 +1,4 @@
-"""What diffusers' AutoencoderKL is built with."""
+"""The config that diffusers' AutoencoderKL is built with."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SD35_VAE: Mapping[str, Any] = {
 
 
 OPTIONAL = ("mid_block_add_attention",)
-"""What older configs of a VAE leave out, and diffusers knows the default of."""
+"""Options that older configs of a VAE leave out, and diffusers knows the default of."""
 
 
 def read_config(file: Path, factor: int) -> dict[str, Any]:
-    """The config of a VAE of that factor, as diffusers wrote it beside the weights."""
+    """Read the config of a VAE of the given factor, as diffusers wrote it beside the weights."""
     values = read_json(file)
     config = {key: values[key] for key in (*SD35_VAE, *OPTIONAL) if key in values}
     if missing := SD35_VAE.keys() - config.keys():

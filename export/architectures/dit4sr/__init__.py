@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling
     from dit4sr.export.weights.checkpoint import Checkpoint
 
-# torch takes seconds to import, and the register needs none of it.
+# torch takes seconds to import, and the registry needs none of it.
 # ruff: noqa: PLC0415
 
 
@@ -35,50 +35,50 @@ class Dit4srArchitecture:
     layers = LAYERS
     ablations: Mapping[str, str] = MappingProxyType(
         {
-            "folds": "every projection a product of its own, the LR stream's in two",
+            "folds": "every projection a linear layer of its own, the LR stream's in two",
             "inject": "the injection by standard operators on pictures",
             "attention": "heads split, joined and attended to by standard operators",
         }
     )
 
     def options(self) -> Sequence[click.Option]:
-        """Flavour, variant, and whether the LR stream is yet to be trained."""
+        """Options for the flavour, the variant, and an LR stream that is yet to be trained."""
         return OPTIONS
 
     def sampling(self) -> Sampling:
-        """SD3.5-Medium's and DiT4SR's published values."""
+        """Sampling defaults as published for SD3.5-Medium and DiT4SR."""
         from dit4sr.export.sampling import Sampling
 
         return Sampling(name="DiT4SR", steps=40, guidance=8.0, text_tokens=333)
 
     def detect(self, checkpoint: Checkpoint) -> bool:
-        """True if there are blocks with an LR stream, or those of SD3.5 that one could be added to."""
+        """True if the checkpoint has blocks with an LR stream, or SD3.5's, to which one could be added."""
         return "transformer_blocks.0.attn.to_q.weight" in checkpoint.tensors
 
     def load(self, checkpoint: Checkpoint, choices: Choices) -> Dit4sr:
-        """Tell sizes, flavour and variant, and check every tensor."""
+        """Load a DiT4SR: tell its sizes, flavour and variant, and check every tensor."""
         from dit4sr.export.architectures.dit4sr.loading import load_network
 
         return load_network(checkpoint, choices)
 
     def published(self, choices: Choices) -> Config:
-        """SD3.5-Medium's sizes; flavour copied unless the variant rules it out."""
+        """The config at SD3.5-Medium's sizes; its flavour is copied unless the variant rules it out."""
         return self._published(choices).to_json()
 
     def random(self, config: Config, seed: int) -> Dit4sr:
-        """The network with weights by seed."""
+        """A DiT4SR with weights drawn from a seed."""
         from dit4sr.export.architectures.dit4sr.network import random_network
 
         return random_network(self._config(config), seed)
 
     def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
-        """Parameters and products, counted on meta tensors."""
+        """Parameters and multiply-accumulates of a DiT4SR, counted on meta tensors."""
         from dit4sr.export.architectures.dit4sr.anatomy import anatomy_of
 
         return anatomy_of(self._config(config), picture, text_tokens, self.sampling().vae_factor)
 
     def reference(self, config: Config) -> ReleasedReference:
-        """The released formulation."""
+        """The released formulation of a DiT4SR."""
         from dit4sr.export.architectures.dit4sr.reference import ReleasedReference
 
         return ReleasedReference(self._config(config))

@@ -7,7 +7,6 @@ that thing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +20,12 @@ from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFee
 from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
 from dit4sr.export.architectures.dit4sr.released.streams import Grid
 
-if TYPE_CHECKING:
-    pass
 
-
-class SpreadAttention(PackedAttention):
+class UnfusedAttention(PackedAttention):
     """Attention as released: heads split, joined and attended to by standard operators, not by ours."""
 
     def forward(self, image: Tensor, text: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What `PackedAttention` answers."""
+        """Compute what `PackedAttention` computes, by standard operators."""
         noise, lr = image.unbind(1)
         noise_heads = self._heads(self.noise_qkv(noise), self.norm_q, self.norm_k)
         streams = [noise_heads, self._lr_heads(self.lr_qkv(lr), noise_heads)]
@@ -51,11 +47,11 @@ class SpreadAttention(PackedAttention):
         return Heads(normalise_heads(query, self.norm_q), normalise_heads(noise.key, self.norm_k), value)
 
 
-class SpreadFeedForward(InjectedFeedForward):
+class UnfusedFeedForward(InjectedFeedForward):
     """The injection as released: tokens become pictures for a convolution, and tokens again."""
 
     def inject(self, expanded: Tensor, grid: Grid) -> Tensor:
-        """What `InjectedFeedForward` answers."""
+        """Compute what `InjectedFeedForward` computes, by a convolution over pictures."""
         if self.injection is not Injection.CONVOLUTION:
             return super().inject(expanded, grid)
         noise, lr = F.gelu(expanded, approximate="tanh").unbind(1)
@@ -66,18 +62,18 @@ class SpreadFeedForward(InjectedFeedForward):
 
 
 class SeparateProjections(nn.Module):
-    """Projections of one input that were not stacked: a product for each, side by side."""
+    """Projections of one input that were not stacked: a linear layer for each, side by side."""
 
     def __init__(self, width: int, count: int) -> None:
         super().__init__()
         self.each = nn.ModuleList(nn.Linear(width, width) for _ in range(count))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Every projection's answer."""
+        """Concatenate the outputs of all projections."""
         return torch.cat([projection(tokens) for projection in self.each], dim=-1)
 
 
-class TwofoldProjections(SeparateProjections):
+class UncomposedProjections(SeparateProjections):
     """The LR stream's projections that were not composed: through the base's, then through its own."""
 
     def __init__(self, width: int, count: int) -> None:
@@ -85,7 +81,7 @@ class TwofoldProjections(SeparateProjections):
         self.bases = nn.ModuleList(nn.Linear(width, width) for _ in range(count))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Every projection's answer."""
+        """Concatenate the outputs of all projections."""
         pairs = zip(self.each, self.bases, strict=True)
         return torch.cat([own(base(tokens)) for own, base in pairs], dim=-1)
 
@@ -93,21 +89,21 @@ class TwofoldProjections(SeparateProjections):
 def without_attention(config: TransformerConfig) -> Denoiser:
     """The denoiser without the packed attention operator."""
 
-    def spread(block: SimplifiedBlock) -> None:
-        block.attn = SpreadAttention(config, block.attn.role)
+    def unfuse(block: SimplifiedBlock) -> None:
+        block.attn = UnfusedAttention(config, block.attn.role)
         if block.dual:
-            block.attn2 = SpreadAttention(config, TextRole.ABSENT)
+            block.attn2 = UnfusedAttention(config, TextRole.ABSENT)
 
-    return _changed(config, spread)
+    return _changed(config, unfuse)
 
 
 def without_injection(config: TransformerConfig) -> Denoiser:
     """The denoiser without the fused injection operator."""
 
-    def spread(block: SimplifiedBlock) -> None:
-        block.ff = SpreadFeedForward(config, noise_only=block.final)
+    def unfuse(block: SimplifiedBlock) -> None:
+        block.ff = UnfusedFeedForward(config, noise_only=block.final)
 
-    return _changed(config, spread)
+    return _changed(config, unfuse)
 
 
 def without_folds(config: TransformerConfig) -> Denoiser:
@@ -118,7 +114,7 @@ def without_folds(config: TransformerConfig) -> Denoiser:
     def unfold(block: SimplifiedBlock) -> None:
         for attention in _attentions(block):
             attention.add_module("noise_qkv", SeparateProjections(width, 3))
-            attention.add_module("lr_qkv", TwofoldProjections(width, lr_parts))
+            attention.add_module("lr_qkv", UncomposedProjections(width, lr_parts))
             if attention.role is TextRole.FULL:
                 attention.add_module("text_qkv", SeparateProjections(width, 3))
 

@@ -1,4 +1,4 @@
-"""What a DiT4SR is made of: parameters by group, live and dead, and products."""
+"""What a DiT4SR is made of: parameters by group, live and dead, and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GROUPS = {
 
 
 def anatomy_of(config: TransformerConfig, picture: tuple[int, int], text_tokens: int, factor: int) -> Anatomy:
-    """The figures for one size of picture; ``factor`` is the VAE's."""
+    """The figures of a DiT4SR for one size of picture; ``factor`` is the VAE's."""
     latent = latent_of(picture, config, factor)
     with torch.device("meta"):
         resident = resident_parameters(Denoiser(config))
@@ -59,7 +59,7 @@ def anatomy_of(config: TransformerConfig, picture: tuple[int, int], text_tokens:
 
 
 def latent_of(size: tuple[int, int], config: TransformerConfig, factor: int) -> tuple[int, int]:
-    """The latent of a picture, whose patches must fit the position table."""
+    """Height and width of a picture's latent, whose patches must fit the position table."""
     multiple = factor * config.patch_size
     largest = multiple * config.pos_embed_max_size
     if any(side < multiple or side % multiple or side > largest for side in size):

@@ -11,7 +11,7 @@ from dit4sr.runtime.errors import BadInputError
 
 
 class Flavour(str, Enum):
-    """Which LR-key rule a checkpoint was trained with."""
+    """The LR-key rule that a checkpoint was trained with."""
 
     COPIED = "copied"
     """dit4sr_q, dit4sr_f: the LR keys are the normalised noise keys, normalised once more."""
@@ -53,7 +53,7 @@ _INJECTION_OF = {
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Field names are those of a diffusers ``config.json``; the defaults are SD3.5-Medium's."""
+    """A transformer's config, with the names of diffusers' ``config.json`` and SD3.5-Medium's defaults."""
 
     num_layers: int = 24
     num_attention_heads: int = 24
@@ -83,12 +83,12 @@ class TransformerConfig:
 
     @property
     def width(self) -> int:
-        """D: the channels of a token."""
+        """Number of channels of a token, D in shapes."""
         return self.num_attention_heads * self.attention_head_dim
 
     @property
     def hidden_width(self) -> int:
-        """The channels between the two products of a feed-forward."""
+        """Number of channels between the two linear layers of a feed-forward."""
         return 4 * self.width
 
     @property
@@ -98,29 +98,29 @@ class TransformerConfig:
 
     @property
     def lr_joins_attention(self) -> bool:
-        """Whether LR tokens share a softmax with the others (LR integration)."""
+        """True if LR tokens share a softmax with the others (LR integration)."""
         return self.variant is not Variant.A
 
     @property
     def lr_residual(self) -> bool:
-        """Whether the LR stream's attention output gets its input added before the projection."""
+        """True if the LR stream's attention output gets its input added before the projection."""
         return self.variant is not Variant.B
 
     @property
     def injection(self) -> Injection:
-        """What stands between the LR and the noise MLP."""
+        """The kind of injection that leads from the LR stream's MLP into the noise stream's."""
         return _INJECTION_OF.get(self.variant, Injection.CONVOLUTION)
 
     def is_dual(self, layer: int) -> bool:
-        """Whether this layer has a second attention, over the image streams only."""
+        """True if this layer has a second attention, over the image streams only."""
         return layer in self.dual_attention_layers
 
     def is_final(self, layer: int) -> bool:
-        """Whether this is the last layer, after which the text and LR streams are dropped."""
+        """True if this is the last layer, after which the text and LR streams are dropped."""
         return layer == self.num_layers - 1
 
     def with_flavour(self, flavour: Flavour) -> TransformerConfig:
-        """Return the same architecture with another LR-key rule."""
+        """Return this config with another LR-key rule."""
         return replace(self, flavour=flavour)
 
     @classmethod
@@ -151,7 +151,7 @@ class TransformerConfig:
         return config
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``from_json`` reads."""
+        """Return the config as JSON that ``from_json`` reads."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["dual_attention_layers"] = list(self.dual_attention_layers)
         values["flavour"], values["variant"] = self.flavour.value, self.variant.value
@@ -169,7 +169,7 @@ def _whole(value: Any) -> int:
 
 
 def _refuse_other_architectures(values: Mapping[str, Any], config: TransformerConfig) -> None:
-    """SD3 and SD3.5-Large share the class name but not the mathematics."""
+    """Refuse SD3 and SD3.5-Large, which share the class name but not the mathematics."""
     if values.get("qk_norm", "rms_norm") != "rms_norm":
         raise ValueError(f"qk_norm is {values['qk_norm']!r}, SD3.5 has 'rms_norm'")
     if values.get("caption_projection_dim", config.width) != config.width:

@@ -1,4 +1,4 @@
-"""What a forward pass multiplies, counted from the model itself.
+"""Multiply-accumulates of a forward pass, counted from the model itself.
 
 Both models run on meta tensors under torch's own FLOP counter. The image streams share weights, so what the
 LR stream costs is what disappears when it is left out.
@@ -38,11 +38,11 @@ GROUPS = {
     "AdaLN, time, pooled text": r"(\.norm1|\.norm1_context|norm_out)\.linear$|time_text_embed\.",
     "patches, context, velocity": r"(pos_embed\.proj|patch|context_embedder|proj_out|output)$",
 }
-"""Groups of products, by the modules that do them. The LR MLP has no modules of its own."""
+"""Groups of layers, and the pattern of the modules in each. The LR MLP has no modules of its own."""
 
 
 def released_macs(config: TransformerConfig, latent: tuple[int, int], text_tokens: int) -> MacCount:
-    """One forward pass of one row, as released."""
+    """Multiply-accumulates of one forward pass of one row, as released."""
     whole = _released(config, latent, text_tokens, with_lr=True)
     without_lr = _released(config, latent, text_tokens, with_lr=False)
     shared = {"noise queries, keys, values": "LR queries, keys, values", "noise MLP": "LR MLP"}
@@ -50,7 +50,7 @@ def released_macs(config: TransformerConfig, latent: tuple[int, int], text_token
 
 
 def simplified_macs(config: TransformerConfig, latent: tuple[int, int], text_tokens: int) -> MacCount:
-    """One step of one row, simplified: what `Prepare` does once per prompt is not in it."""
+    """Multiply-accumulates of one row's step, simplified, without what `Prepare` does once per prompt."""
     with torch.device("meta"):
         model = Denoiser(config).eval()
         tokens = (latent[0] // config.patch_size) * (latent[1] // config.patch_size)
@@ -81,7 +81,7 @@ def _released(
 
 
 def _split_shared(whole: Counter[str], without_lr: Counter[str], shared: Mapping[str, str]) -> MacCount:
-    """Where one group counted both image streams, give each its own."""
+    """Give each image stream its own group where one group counted both."""
     split = Counter(whole)
     for noise, lr in shared.items():
         split[lr] += whole[noise] - without_lr[noise]
@@ -90,7 +90,7 @@ def _split_shared(whole: Counter[str], without_lr: Counter[str], shared: Mapping
 
 
 def _count(model: nn.Module, inputs: tuple[Tensor | None, ...]) -> Counter[str]:
-    """Multiply-accumulates by group; a product that no group claims is an error, not a rounding."""
+    """Count multiply-accumulates by group; those that no group claims are an error, not a rounding."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*inputs)
     by_module = {path: sum(ops.values()) // 2 for path, ops in counter.get_flop_counts().items()}
@@ -100,14 +100,14 @@ def _count(model: nn.Module, inputs: tuple[Tensor | None, ...]) -> Counter[str]:
         if parent := _nearest(path, by_module):
             own[parent] -= total
     macs: Counter[str] = Counter()
-    for path, products in own.items():
-        if products:
-            macs[_group_of(path)] += products
+    for path, count in own.items():
+        if count:
+            macs[_group_of(path)] += count
     return macs
 
 
 def _nearest(path: str, modules: Mapping[str, int]) -> str:
-    """The closest enclosing module that was called; containers are not."""
+    """Path of the closest enclosing module that was called; containers are not."""
     while path := path.rpartition(".")[0]:
         if path in modules:
             return path
@@ -118,4 +118,4 @@ def _group_of(path: str) -> str:
     for group, modules in GROUPS.items():
         if re.search(modules, path):
             return group
-    raise AssertionError(f"no group claims the products of {path}")
+    raise AssertionError(f"no group claims the multiply-accumulates of {path}")

@@ -1,4 +1,4 @@
-"""What DiT4SR's layers are called, in groups that are those of the fact sheet's table."""
+"""What DiT4SR's layers are called, in the groups of the fact sheet's table."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ LAYERS = LayerNames(
     wide=(
         r"(^|\.)(patch|output|proj_out|norm_out|context|context_embedder|modulation|steering|\w*embed\w*)(\.|$)"
     ),
-    # Everything that is no product: bound by memory, not by arithmetic.
+    # Everything that multiplies no matrices: bound by memory, not by arithmetic.
     rest="norms, modulation, sums",
 )

@@ -1,7 +1,7 @@
 """The released state dict: every key and shape, and which of them matter.
 
 Derived from the model, not stored. Three kinds of tensor are dead weight: those that no forward pass reads,
-and two that are multiplied with and whose products are then discarded.
+and two that are multiplied with and whose results are then discarded.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 Layout = Mapping[str, tuple[int, ...]]
 
 POSITION_TABLE = "pos_embed.pos_embed"
-"""A buffer, not a parameter: 226.5 M elements that a formula gives."""
+"""Key of the position table: a buffer, not a parameter, of 226.5 M elements that a formula gives."""
 
 
 def meta_transformer(config: TransformerConfig) -> Transformer:
-    """The model without its memory."""
+    """The released model on meta tensors, which take no memory."""
     with torch.device("meta"):
         return Transformer(config).eval().requires_grad_(False)
 
 
 @cache
 def read_tensors(config: TransformerConfig) -> Layout:
-    """Tensors that a forward pass reads."""
+    """Names of the tensors that a forward pass reads."""
     return _shapes(meta_transformer(config))
 
 
@@ -53,13 +53,13 @@ def unread_tensors(config: TransformerConfig) -> Layout:
 
 @cache
 def released_layout(config: TransformerConfig) -> Layout:
-    """Every tensor of a released checkpoint (1383 at full size)."""
+    """Name and shape of every tensor in a released checkpoint (1383 at full size)."""
     return {**read_tensors(config), **unread_tensors(config)}
 
 
 @cache
 def discarded_tensors(config: TransformerConfig) -> frozenset[str]:
-    """Tensors that the released code multiplies with, and whose products never reach the output."""
+    """Tensors that the released code multiplies with, and whose results never reach the output."""
     final = f"transformer_blocks.{config.num_layers - 1}"
     # The final block's text asks, but nobody carries its answer on.
     prefixes = [f"{final}.attn.add_q_proj.", f"{final}.attn.norm_added_q."]
@@ -77,7 +77,7 @@ def lr_key_weights(config: TransformerConfig) -> list[str]:
 
 
 def lr_tensors(config: TransformerConfig) -> list[str]:
-    """The trained part: every tensor that SD3.5-Medium lacks and the forward pass reads."""
+    """The tensors that DiT4SR trains: those that SD3.5-Medium lacks and the forward pass reads."""
     return [key for key in read_tensors(config) if "control" in key]
 
 

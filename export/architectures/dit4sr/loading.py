@@ -74,7 +74,7 @@ class Untrained:
     config: TransformerConfig
 
     def read(self, key: str) -> Tensor:
-        """Read what is there, and begin what is not."""
+        """Read a tensor that is there, and make a fresh one where it is not."""
         if key not in lr_tensors(self.config):
             return self.checkpoint.read(key)
         return fresh_lr_weight(key, self.config, self.checkpoint.read)
@@ -184,7 +184,7 @@ def _layers(pattern: str, keys: Iterable[str]) -> set[int]:
 
 
 def _sizes(config: TransformerConfig) -> dict[str, Any]:
-    """What shapes can tell: not the training grid, the flavour or the variant."""
+    """The sizes that shapes tell: not the training grid, the flavour or the variant."""
     told_elsewhere = {"sample_size", "flavour", "variant"}
     return {f.name: getattr(config, f.name) for f in fields(config) if f.name not in told_elsewhere}
 
@@ -206,7 +206,7 @@ def _check_lr_part(config: TransformerConfig, checkpoint: Checkpoint, *, untrain
 
 
 def _check_transformer(config: TransformerConfig, checkpoint: Checkpoint, *, untrained: bool) -> None:
-    """Every tensor the model reads is there, and nothing else is."""
+    """Check that every tensor the model reads is there, and that nothing else is."""
     wanted, unread = dict(read_tensors(config)), unread_tensors(config)
     if untrained:
         for key in lr_tensors(config):

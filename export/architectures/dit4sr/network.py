@@ -28,14 +28,14 @@ class Dit4sr:
     config: TransformerConfig
     weights: WeightSource
     trained: str = "trained"
-    """Or in what sense its weights are not."""
+    """What the model card calls its weights: trained, or in what sense they are not."""
 
     def to_json(self) -> dict[str, Any]:
-        """Sizes, flavour and variant."""
+        """The config of the transformer: its sizes, flavour and variant."""
         return self.config.to_json()
 
     def card(self, precision: str, sampling: Sampling) -> ModelCard:
-        """What the sampler needs to know."""
+        """The model card, which tells the sampler what it needs to know."""
         config = self.config
         return ModelCard(
             name=sampling.name,
@@ -59,7 +59,7 @@ class Dit4sr:
         )
 
     def components(self) -> list[ComponentSource]:
-        """`prepare` and `step`."""
+        """The components `prepare` and `step`."""
         config = self.config
         with torch.device("meta"):
             prepare, step = Prepare(config), Step(Denoiser(config))
@@ -100,7 +100,7 @@ class Dit4sr:
 
 
 def random_network(config: TransformerConfig, seed: int) -> Dit4sr:
-    """A network with weights by seed."""
+    """A DiT4SR with weights drawn from a seed."""
     return Dit4sr(config, RandomWeights(read_tensors(config), seed), f"random, seed {seed}")
 
 

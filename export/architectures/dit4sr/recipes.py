@@ -17,12 +17,12 @@ from dit4sr.export.weights.folds import Fold, Recipes, compose_biases, compose_w
 
 
 def absorb_injection_scale(weight: Tensor) -> Tensor:
-    """A constant factor after a linear map belongs in its weights."""
+    """Fold the injection's constant factor into a weight or bias of the layer before it."""
     return (weight.double() * INJECTION_SCALE).to(weight.dtype)
 
 
 def channels_last_taps(weight: Tensor) -> Tensor:
-    """A depthwise kernel ``[C, 1, 3, 3]`` as ``[3, 3, C]``: the layout of the tokens it filters."""
+    """Lay out a depthwise kernel ``[C, 1, 3, 3]`` as ``[3, 3, C]``, like the tokens it filters."""
     return weight.squeeze(1).permute(1, 2, 0).contiguous()
 
 
@@ -30,7 +30,7 @@ def channels_last_taps(weight: Tensor) -> Tensor:
 
 
 def prepare_recipes(config: TransformerConfig) -> Recipes:
-    """Weights of `Prepare`: what was hoisted out of the step loop."""
+    """Recipes for the weights of `Prepare`: what was hoisted out of the step loop."""
     recipes = _linear("patch", "pos_embed.proj") | _linear("context", "context_embedder")
     for embedder in ("timestep_embedder", "text_embedder"):
         for layer in ("linear_1", "linear_2"):
@@ -39,14 +39,14 @@ def prepare_recipes(config: TransformerConfig) -> Recipes:
 
 
 def modulation_keys(config: TransformerConfig) -> list[str]:
-    """The AdaLN layers in the order in which the denoiser takes their modulations."""
+    """Keys of the AdaLN layers, in the order in which the denoiser takes their modulations."""
     blocks = [f"transformer_blocks.{layer}" for layer in range(config.num_layers)]
     norms = [f"{block}.{norm}.linear" for block in blocks for norm in ("norm1", "norm1_context")]
     return [*norms, "norm_out.linear"]
 
 
 def denoiser_recipes(config: TransformerConfig) -> Recipes:
-    """Weights of `Denoiser`: what runs at every step."""
+    """Recipes for the weights of `Denoiser`: what runs at every step."""
     recipes = _linear("patch", "pos_embed.proj") | _linear("output", "proj_out")
     for layer in range(config.num_layers):
         released, block = f"transformer_blocks.{layer}", f"blocks.{layer}"
@@ -62,7 +62,7 @@ def denoiser_recipes(config: TransformerConfig) -> Recipes:
 
 
 def image_attention(name: str, released: str, flavour: Flavour) -> Recipes:
-    """Noise and LR projections: each stream's stacked, the LR stream's composed with their bases.
+    """Recipes for noise and LR projections: each stream's stacked, the LR stream's composed with their bases.
 
     In flavour ``copied`` the LR keys are thrown away as released, so their two matrices are not even read.
     """
@@ -83,17 +83,17 @@ def image_attention(name: str, released: str, flavour: Flavour) -> Recipes:
 
 
 def composed_weight(base: str) -> Fold:
-    """Weight of a base projection followed by its control projection."""
+    """Recipe for the weight of a base projection followed by its control projection."""
     return Fold(compose_weights, (f"{base}_control.weight", f"{base}.weight"))
 
 
 def composed_bias(base: str) -> Fold:
-    """Bias of a base projection followed by its control projection."""
+    """Recipe for the bias of a base projection followed by its control projection."""
     return Fold(compose_biases, (f"{base}_control.weight", f"{base}.bias", f"{base}_control.bias"))
 
 
 def text_attention(name: str, released: str, *, final: bool) -> Recipes:
-    """Text projections, stacked; the final block's text is only read, so it has no queries."""
+    """Recipes for text projections, stacked; the final block's text is only read, so it has no queries."""
     if final:
         return {
             **stacked(f"{name}.text_kv", [f"{released}.add_{part}_proj" for part in ("k", "v")]),
@@ -108,7 +108,7 @@ def text_attention(name: str, released: str, *, final: bool) -> Recipes:
 
 
 def image_feed_forward(name: str, released: str, injection: Injection) -> Recipes:
-    """The image streams' MLP, the injection's factor absorbed."""
+    """Recipes for the image streams' MLP, the injection's factor absorbed."""
     recipes = _linear(f"{name}.expand", f"{released}.net.0.proj")
     recipes |= _linear(f"{name}.contract", f"{released}.net.2")
 

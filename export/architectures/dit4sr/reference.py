@@ -25,7 +25,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class ReleasedReference:
-    """A transformer of some size as published."""
+    """The published formulation of a transformer of some size."""
 
     config: TransformerConfig
 
@@ -43,7 +43,7 @@ class ReleasedReference:
         return _around(network, step, (*step.inputs[:4], *conditions))
 
     def ablated_step(self, optimisation: str) -> ComponentSource:
-        """The deployed step without one optimisation."""
+        """The deployed step with one optimisation taken back."""
         step = self._deployed_step()
         with torch.device("meta"):
             network = ABLATED[optimisation](self.config)
@@ -59,7 +59,7 @@ class ReleasedReference:
         )
 
     def write_checkpoint(self, folder: Path) -> None:
-        """``transformer/`` in diffusers' layout, with random weights and a true table of positions."""
+        """Write ``transformer/`` in diffusers' layout, with random weights and a true table of positions."""
         from safetensors.torch import save_file  # noqa: PLC0415 - not where only steps are timed
 
         config = self.config
@@ -84,7 +84,7 @@ class ReleasedReference:
 
 
 def _around(network: nn.Module, step: ComponentSource, inputs: tuple[TensorSpec, ...]) -> ComponentSource:
-    """A step around another network, with a random weight for each of its own."""
+    """A step around a given network, with a random weight for each of the network's own."""
     layout = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     return replace(
         step,

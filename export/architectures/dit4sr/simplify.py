@@ -15,7 +15,7 @@ from dit4sr.export.weights.folds import evaluate
 
 
 class Simplified(NamedTuple):
-    """The two halves of the simplified network."""
+    """A simplified network, in its two halves."""
 
     prepare: Prepare
     denoiser: Denoiser
@@ -34,5 +34,5 @@ def simplify(model: Transformer) -> Simplified:
 
 
 def resident_parameters(model: nn.Module) -> int:
-    """Parameters that stay in memory while stepping."""
+    """Number of a model's parameters, which stay in memory while the sampler steps."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -26,7 +26,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gel
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """Field names are those of a transformers ``config.json``."""
+    """Sizes of a CLIP text encoder; field names are those of a transformers ``config.json``."""
 
     vocab_size: int
     hidden_size: int
@@ -54,7 +54,7 @@ class ClipConfig:
 
 
 class ClipText(nn.Module):
-    """Tokens to the penultimate layer's hidden states and the projected end-of-text state."""
+    """CLIP's text encoder: tokens to the penultimate layer's states and the projected end-of-text state."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -63,21 +63,21 @@ class ClipText(nn.Module):
         self.text_projection = nn.Linear(config.hidden_size, config.projection_dim, bias=False)
 
     def forward(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """``[images, text]`` to ``[images, text, C]`` and ``[images, P]``."""
+        """Encode ``[images, text]`` as states ``[images, text, C]`` and pooled vectors ``[images, P]``."""
         penultimate, last = self.text_model(token_ids)
         rows = torch.arange(token_ids.shape[0], device=token_ids.device)
         return penultimate, self.text_projection(last[rows, first_end(token_ids, self.eos)])
 
 
 def first_end(token_ids: Tensor, eos: int) -> Tensor:
-    """Where each row's text ends: padding may repeat the end token, so the first counts."""
+    """Position of each row's end token: padding may repeat it, so the first counts."""
     if eos == LEGACY_EOS:
         return token_ids.argmax(dim=-1)
     return (token_ids == eos).to(torch.int32).argmax(dim=-1)
 
 
 class TextModel(nn.Module):
-    """Embeddings, layers, and the norm that only the pooled output passes through."""
+    """CLIP's embeddings, layers, and the norm that only the pooled output passes through."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -86,13 +86,13 @@ class TextModel(nn.Module):
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The states before the last layer, as they are, and those after it, normed."""
+        """Return the states before the last layer, as they are, and those after it, normed."""
         penultimate, last = self.encoder(self.embeddings(token_ids))
         return penultimate, self.final_layer_norm(last)
 
 
 class Embeddings(nn.Module):
-    """What a token means, plus where it stands."""
+    """The embedding of a token, plus that of its position."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -100,30 +100,30 @@ class Embeddings(nn.Module):
         self.position_embedding = nn.Embedding(config.max_position_embeddings, config.hidden_size)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Look up tokens and positions."""
+        """Look up the embeddings of tokens and positions, and add them."""
         tokens: Tensor = self.token_embedding(token_ids)
         return tokens + self.position_embedding.weight[: token_ids.shape[1]]
 
 
 class Encoder(nn.Module):
-    """The stack of layers; a token sees itself and those before it."""
+    """The stack of CLIP's layers, causally masked: a token sees itself and those before it."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
 
     def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """The states before and after the last layer."""
+        """Return the states before and after the last layer."""
         tokens = states.shape[1]
-        unseen = torch.full((tokens, tokens), float("-inf"), dtype=states.dtype, device=states.device).triu(1)
+        mask = torch.full((tokens, tokens), float("-inf"), dtype=states.dtype, device=states.device).triu(1)
         before = states
         for layer in self.layers:
-            before, states = states, layer(states, unseen)
+            before, states = states, layer(states, mask)
         return before, states
 
 
 class Layer(nn.Module):
-    """Pre-norm attention and feed-forward."""
+    """A layer of CLIP: pre-norm attention and feed-forward, each around a residual."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -132,9 +132,9 @@ class Layer(nn.Module):
         self.mlp = FeedForward(config)
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, states: Tensor, unseen: Tensor) -> Tensor:
-        """One layer."""
-        states = states + self.self_attn(self.layer_norm1(states), unseen)
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Add what attention and feed-forward make of the states."""
+        states = states + self.self_attn(self.layer_norm1(states), mask)
         mixed: Tensor = states + self.mlp(self.layer_norm2(states))
         return mixed
 
@@ -149,19 +149,19 @@ class Attention(nn.Module):
         self.scale = (width // self.heads) ** -0.5
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, states: Tensor, unseen: Tensor) -> Tensor:
-        """Attend."""
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Attend from every token to those that the mask lets it see."""
         query, key, value = (
             projection(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        scores = query @ key.transpose(-1, -2) * self.scale + unseen
+        scores = query @ key.transpose(-1, -2) * self.scale + mask
         seen: Tensor = self.out_proj((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
         return seen
 
 
 class FeedForward(nn.Module):
-    """Two products and an activation."""
+    """Two linear layers with an activation between them."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
@@ -170,6 +170,6 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Widen, bend, narrow."""
+        """Widen states, activate them, and narrow them again."""
         narrowed: Tensor = self.fc2(self.activation(self.fc1(states)))
         return narrowed

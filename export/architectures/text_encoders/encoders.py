@@ -1,4 +1,4 @@
-"""The words' way into the network: two CLIPs and a T5, as SD3.5 reads prompts."""
+"""The encoders by which SD3.5 reads prompts, two CLIPs and a T5, as components."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dit4sr.runtime.manifest import TensorSpec
 from dit4sr.runtime.schema import SchemaError, from_json
 
 T5_TOKENS = 256
-"""What the released pipeline asks T5 about. With CLIP's 77 they are the network's 333 text tokens."""
+"""How many tokens the released pipeline gives to T5; with CLIP's 77 they are the network's 333."""
 
 EncoderConfig = ClipConfig | T5Config
 SomeConfig = TypeVar("SomeConfig", bound=EncoderConfig)
@@ -31,7 +31,7 @@ SD35_TEXT: Mapping[str, EncoderConfig] = {
     "text_clip_g": ClipConfig(49408, 1280, 5120, 32, 20, 77, 1280, "gelu", 1e-5, 2),
     "text_t5": T5Config(32128, 4096, 64, 10240, 24, 64, 32, 128, 1e-6, "gated-gelu"),
 }
-"""By component, in the order in which the runtime joins their answers."""
+"""Configs of SD3.5's encoders by component, in the order in which the runtime joins their outputs."""
 
 FOLDERS = {
     "text_clip_l": ("text_encoder", "tokenizer"),
@@ -41,7 +41,7 @@ FOLDERS = {
 """Where a diffusers checkpoint keeps an encoder and its tokenizer."""
 
 REDUNDANT = {"text_model.embeddings.position_ids", "encoder.embed_tokens.weight"}
-"""What some files also hold: the numbers from 0 to 76, and T5's word embedding under its second name."""
+"""Tensors that some files also hold: the numbers from 0 to 76, and a second copy of T5's word embedding."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TextEncoder:
     tokenizer: Tokenizer | None = None
 
     def component(self) -> ComponentSource:
-        """The component."""
+        """The encoder as a component to export."""
         config, module = self.config, network(self.config)
         is_clip = isinstance(config, ClipConfig)
         return ComponentSource(
@@ -72,16 +72,16 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class TextEncoders:
-    """The encoders of a system, in the order in which the runtime joins their answers."""
+    """The text encoders of a pipeline, in the order in which the runtime joins their outputs."""
 
     encoders: tuple[TextEncoder, ...]
 
     def components(self) -> list[ComponentSource]:
-        """`text_clip_l`, `text_clip_g` and `text_t5`, or those of them that are there."""
+        """The components `text_clip_l`, `text_clip_g` and `text_t5`, or those of them that are there."""
         return [encoder.component() for encoder in self.encoders]
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Where their weights come from, as far as those are files."""
+        """The checkpoints that the encoders' weights come from, as far as those are files."""
         found = [encoder.weights for encoder in self.encoders]
         return [weights for weights in found if isinstance(weights, Checkpoint)]
 
@@ -98,7 +98,7 @@ def checkpoint_encoders(path: Path) -> TextEncoders:
 
 
 def random_encoders(seed: int, configs: Mapping[str, EncoderConfig]) -> TextEncoders:
-    """Encoders with weights by seed, which need no words."""
+    """Encoders with weights drawn from a seed, without tokenizers."""
     return TextEncoders(
         tuple(
             TextEncoder(name, config, RandomWeights(layout(config), seed)) for name, config in configs.items()
@@ -107,7 +107,7 @@ def random_encoders(seed: int, configs: Mapping[str, EncoderConfig]) -> TextEnco
 
 
 def prompt_tokens(config: EncoderConfig) -> int:
-    """How many tokens an encoder is asked about: always as many, since padding takes part in the answer."""
+    """How many tokens an encoder is given: always as many, since padding takes part in its output."""
     return config.max_position_embeddings if isinstance(config, ClipConfig) else T5_TOKENS
 
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from dit4sr.export.architectures.dit4sr.released.streams import at_least_single
 
 HEADROOM = 64.0
-"""T5's feed-forward outgrows FP16, in its gated product and in its output. Dividing before the last product
+"""T5's feed-forward outgrows FP16, at its gate and in its output. Dividing before the last linear layer
 and multiplying after it changes nothing but that bound; a power of two rounds nothing."""
 
 
 @dataclass(frozen=True)
 class T5Config:
-    """Field names are those of a transformers ``config.json``."""
+    """Sizes of a T5 encoder; field names are those of a transformers ``config.json``."""
 
     vocab_size: int
     d_model: int
@@ -48,7 +48,7 @@ class T5Config:
 
 
 class T5Encoder(nn.Module):
-    """Tokens to the last layer's hidden states."""
+    """T5's encoder: tokens to the last layer's hidden states."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class T5Encoder(nn.Module):
         self.encoder = Stack(config)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """``[images, text]`` to ``[images, text, C]``."""
+        """Encode token ids ``[images, text]`` as states ``[images, text, C]``."""
         hidden: Tensor = self.encoder(self.shared(token_ids))
         return hidden
 
 
 class Stack(nn.Module):
-    """The blocks and their final norm; all attentions share the first one's position bias."""
+    """The stack of T5's blocks and their final norm; all attentions share the first one's position bias."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Stack(nn.Module):
         self.final_layer_norm = RmsNorm(config)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Every block in turn."""
+        """Pass states through every block in turn, then through the final norm."""
         first = cast("Attention", self.get_submodule("block.0.layer.0.SelfAttention"))
         bias = first.position_bias(states.shape[1], states.device)
         for block in self.block:
@@ -80,21 +80,21 @@ class Stack(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm attention and feed-forward."""
+    """A block of T5: pre-norm attention and feed-forward."""
 
     def __init__(self, config: T5Config, *, first: bool) -> None:
         super().__init__()
         self.layer = nn.ModuleList([AttentionLayer(config, first=first), FeedForwardLayer(config)])
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """One block."""
+        """Pass states through attention, then through the feed-forward."""
         attention, feed_forward = self.layer
         mixed: Tensor = feed_forward(attention(states, bias))
         return mixed
 
 
 class AttentionLayer(nn.Module):
-    """Attention around a residual."""
+    """Pre-norm attention around a residual."""
 
     def __init__(self, config: T5Config, *, first: bool) -> None:
         super().__init__()
@@ -102,13 +102,13 @@ class AttentionLayer(nn.Module):
         self.layer_norm = RmsNorm(config)
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """Add what attention finds."""
+        """Add the attention's output to the states."""
         found: Tensor = states + self.SelfAttention(self.layer_norm(states), bias)
         return found
 
 
 class FeedForwardLayer(nn.Module):
-    """Gated feed-forward around a residual."""
+    """Pre-norm gated feed-forward around a residual."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class FeedForwardLayer(nn.Module):
         self.layer_norm = RmsNorm(config)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Add what the feed-forward makes of each token."""
+        """Add the feed-forward's output to the states."""
         made: Tensor = states + self.DenseReluDense(self.layer_norm(states))
         return made
 
@@ -139,7 +139,7 @@ class Attention(nn.Module):
             )
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """Attend."""
+        """Attend from every token to all, the position bias added to the scores."""
         query, key, value = (
             projection(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.q, self.k, self.v)
@@ -149,14 +149,14 @@ class Attention(nn.Module):
         return seen
 
     def position_bias(self, tokens: int, device: torch.device) -> Tensor:
-        """What each head adds to a score for the way from query to key: ``[heads, tokens, tokens]``."""
+        """What each head adds to a score for the offset from query to key: ``[heads, tokens, tokens]``."""
         places = torch.arange(tokens, device=device)
         bias: Tensor = self.relative_attention_bias(bucket_of(places[None] - places[:, None], self.borders))
         return bias.permute(2, 0, 1)
 
 
 class GatedFeedForward(nn.Module):
-    """One widened copy of a token gates another."""
+    """A feed-forward in which one widened copy of a token gates another."""
 
     def __init__(self, config: T5Config) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class GatedFeedForward(nn.Module):
         self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Widen twice, gate, narrow."""
+        """Widen states twice, gate one by the other, and narrow the result."""
         gate = F.gelu(self.wi_0(states), approximate="tanh") / HEADROOM
         narrowed: Tensor = self.wo(gate * self.wi_1(states)) * HEADROOM
         return narrowed

@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizers, made to say for themselves how long a prompt is and what fills it up."""
+"""A checkpoint's tokenizers, made to say for themselves how long a prompt is and what pads it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dit4sr.export.weights.checkpoint import read_json
 from dit4sr.runtime.errors import BadInputError
 
 FILE = "tokenizer.json"
-PARTS = ("vocab.json", "merges.txt", "spiece.model")
-"""What a slow tokenizer consists of, which a runtime without transformers cannot read."""
+SLOW_FILES = ("vocab.json", "merges.txt", "spiece.model")
+"""Files of a slow tokenizer, which a runtime without transformers cannot read."""
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A tokenizer's folder, and the number of tokens that its encoder is asked about."""
+    """A tokenizer's folder, and the number of tokens that its encoder is given."""
 
     folder: Path
     tokens: int
@@ -51,7 +51,7 @@ class Tokenizer:
     def _read(self) -> dict[str, Any]:
         if (self.folder / FILE).is_file():
             return read_json(self.folder / FILE)
-        found = [name for name in PARTS if (self.folder / name).is_file()]
+        found = [name for name in SLOW_FILES if (self.folder / name).is_file()]
         raise BadInputError(
             f"{self.folder} holds no {FILE}" + (f", only {', '.join(found)}" if found else ""),
             expected="the form that a runtime without transformers can read",
@@ -60,7 +60,7 @@ class Tokenizer:
         )
 
     def _padding(self) -> str:
-        """The token that fills a prompt up, which the files beside the tokenizer name."""
+        """The token that pads a prompt, which the files beside the tokenizer name."""
         for name in SETTINGS:
             if (self.folder / name).is_file():
                 token = read_json(self.folder / name).get("pad_token")

@@ -24,9 +24,9 @@ from dit4sr.export.engines.inductor.preflight import preflight
 from dit4sr.export.engines.inductor.sizes import fixed_inputs, free_axes, has_rows, package_sizes
 from dit4sr.export.verify import (
     DTYPES,
-    Allowance,
     Arrays,
     Runner,
+    Tolerance,
     compared_component,
     seeded_inputs,
     torch_runners,
@@ -139,7 +139,7 @@ class _PackageBuilder:
         """Against torch, as the exporter checks its graphs."""
         part, precision = self._part, self._card.precision
         runners = [*torch_runners(part, precision), lambda: self._runner(path, constants)]
-        return tuple(compared_component(part, seeded_inputs(part, sizes), runners, Allowance.at(precision)))
+        return tuple(compared_component(part, seeded_inputs(part, sizes), runners, Tolerance.at(precision)))
 
     def _runner(self, path: Path, constants: dict[str, torch.Tensor]) -> Runner:
         runner = torch._inductor.aoti_load_package(str(path))

@@ -20,17 +20,17 @@ def simplify_graph(model: ir.Model) -> None:
 
 
 def is_weight(value: ir.Value) -> bool:
-    """Weights have no data before they are bound; constants do."""
+    """True if a value is a weight, which has no data before it is bound; constants do."""
     return value.is_initializer() and value.const_value is None
 
 
-def forget_origins(model: ir.Model) -> None:
-    """Drop the exporter's stack traces: nine tenths of the file, and paths of the machine it ran on."""
+def strip_stack_traces(model: ir.Model) -> None:
+    """Strip the tracer's stack traces: nine tenths of the file, and paths of the machine it ran on."""
     ClearMetadataAndDocStringPass()(model)
 
 
 def transpose_weights(model: ir.Model) -> None:
-    """Store weights as their products read them, instead of transposing at run time.
+    """Store weights as their MatMuls read them, instead of transposing at run time.
 
     The exporter writes ``x @ transpose(weight)``. A weight so consumed is marked, and bound transposed; its
     name stays.

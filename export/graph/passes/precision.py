@@ -1,8 +1,8 @@
 """Precision, written into the graph: products in half, everything that accumulates in FP32.
 
-Three kinds of node. *Products* run in half. *Movers* (reshape, split, concatenate) keep the type of what they
-move. All others, the norms, modulations, gates, residual sums, guidance and solver, stay in FP32. A value
-crosses between the two by one cast, however many read it.
+Three kinds of node. *Products* (MatMuls, convolutions, our operators) run in half. *Movers* (reshape, split,
+concatenate) keep the type of what they move. All others, the norms, modulations, gates, residual sums,
+guidance and solver, stay in FP32. A value crosses between the two by one cast, however many read it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 
 
 def mixed_precision(half: ir.DataType) -> Callable[[ir.Model], None]:
-    """The pass that rounds a graph of FP32 to FP32 and ``half``."""
+    """Return the pass that rounds a graph of FP32 to FP32 and ``half``."""
 
     def mix_precision(model: ir.Model) -> None:
         in_half = _half_nodes(model.graph)
@@ -100,13 +100,13 @@ def _only_read_by(node: ir.Node, readers: set[ir.Node]) -> bool:
 
 
 def _data_inputs(node: ir.Node) -> range:
-    """Places of the inputs that carry numbers rather than shapes."""
+    """Positions of a node's inputs that carry numbers rather than shapes."""
     moves_one = node.op_type in MOVERS - JOINING
     return range(1 if moves_one else len(node.inputs))
 
 
 class _Caster:
-    """Casts, each value at most once to each type; weights are not cast but bound at their type."""
+    """Inserts casts, each value at most once to each type; weights are not cast but bound at their type."""
 
     def __init__(self, graph: ir.Graph, half: ir.DataType) -> None:
         self.graph, self.half = graph, half
@@ -130,7 +130,7 @@ class _Caster:
         return self.done[value, wanted]
 
     def restore_outputs(self) -> None:
-        """Graph outputs are FP32 whatever computed them."""
+        """Cast graph outputs to FP32, whatever computed them."""
         for place, value in enumerate(self.graph.outputs):
             if value.dtype == self.half:
                 name, value.name = value.name, f"{value.name}_half"

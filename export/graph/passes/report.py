@@ -1,4 +1,4 @@
-"""What a pass did, as a difference of node counts."""
+"""The effect of a pass, as a difference of node counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pass = Callable[[ir.Model], None]
 
 @dataclass(frozen=True)
 class PassReport:
-    """Nodes gained and lost by operator."""
+    """The nodes that a pass added and removed, by operator."""
 
     name: str
     difference: Mapping[str, int]
@@ -24,12 +24,12 @@ class PassReport:
 
 
 def node_counts(model: ir.Model) -> Counter[str]:
-    """Nodes of the main graph by operator; those of ours with their domain."""
+    """Count the nodes of the main graph by operator; ours are named with their domain."""
     return Counter(f"{node.domain}::{node.op_type}" if node.domain else node.op_type for node in model.graph)
 
 
 def run_pass(model: ir.Model, change: Pass, name: str = "") -> PassReport:
-    """Apply a pass and say what it did."""
+    """Apply a pass and report what it changed."""
     before = node_counts(model)
     change(model)
     after = node_counts(model)

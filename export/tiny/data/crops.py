@@ -24,12 +24,12 @@ Made = TypeVar("Made")
 
 PHOTOGRAPH_SHARE = 0.7
 DEGRADED_SHARE = 0.25
-"""Of what the VAE sees: it has to code the low-resolution picture as faithfully as the restored one."""
+"""Share of degraded crops that the VAE sees: it has to code them as faithfully as restored pictures."""
 AHEAD = 8
 
 
 def crop(rng: Rng, side: int) -> Batch:
-    """Part of a photograph or of a drawing."""
+    """Draw a crop at random, part of a photograph or of a drawing."""
     if rng.random() < PHOTOGRAPH_SHARE:
         photographs = _photographs()
         return recoloured(rng, window(rng, photographs[rng.integers(len(photographs))], side))
@@ -37,7 +37,7 @@ def crop(rng: Rng, side: int) -> Batch:
 
 
 def window(rng: Rng, photograph: Image.Image, side: int) -> Image.Image:
-    """A square of a photograph at a random scale, mirrored or turned at random."""
+    """Cut a square from a photograph at a random scale, mirrored or turned at random."""
     shortest = min(photograph.size)
     source = min(int(side / rng.uniform(0.35, 1.0)), shortest)
     left = int(rng.integers(0, photograph.width - source + 1))
@@ -52,7 +52,7 @@ def window(rng: Rng, photograph: Image.Image, side: int) -> Image.Image:
 
 
 def recoloured(rng: Rng, image: Image.Image) -> Batch:
-    """Few photographs have few colours: hue, saturation, channels and brightness are dealt anew."""
+    """Change hue, saturation, channels and brightness at random: few photographs have few colours."""
     if rng.random() < 0.7:
         hue, saturation, value = (np.asarray(plane, dtype=np.int32) for plane in image.convert("HSV").split())
         hue = (hue + rng.integers(0, 256)) % 256
@@ -69,7 +69,7 @@ def recoloured(rng: Rng, image: Image.Image) -> Batch:
 
 
 def vae_batch(seed: tuple[int, ...], size: int, side: int) -> Batch:
-    """Good crops, and degraded ones brought back to size: ``[size, 3, side, side]``."""
+    """Make a batch of good crops, and degraded ones brought back to size: ``[size, 3, side, side]``."""
     rng = np.random.default_rng(seed)
     pictures = [crop(rng, side) for _ in range(size)]
     degraded = int(size * DEGRADED_SHARE)
@@ -78,7 +78,7 @@ def vae_batch(seed: tuple[int, ...], size: int, side: int) -> Batch:
 
 
 def pair_batch(seed: tuple[int, ...], size: int, side: int) -> Batch:
-    """Good crops and what was left of them: ``[2, size, 3, side, side]``."""
+    """Make a batch of good crops and of what was left of them: ``[2, size, 3, side, side]``."""
     rng = np.random.default_rng(seed)
     pictures = [crop(rng, side) for _ in range(size)]
     degraded = [enlarged(degrade(rng, picture)) for picture in pictures]
@@ -88,15 +88,15 @@ def pair_batch(seed: tuple[int, ...], size: int, side: int) -> Batch:
 def batches(
     make: Callable[..., Made], phases: Sequence[Phase], seed: tuple[int, ...], *, done: int = 0
 ) -> Iterator[Made]:
-    """A batch for every iteration that is still to do, made from its number."""
+    """Yield a batch for every iteration that is still to do, made from its number."""
     iterations = [phase for phase in phases for _ in range(phase.iterations)]
     left = list(enumerate(iterations))[done:]
     jobs = (((*seed, number), phase.batch, phase.pixels) for number, phase in left)
-    return made_ahead(make, jobs) if left else iter(())
+    return prefetched(make, jobs) if left else iter(())
 
 
-def made_ahead(make: Callable[..., Made], jobs: Iterator[tuple[object, ...]]) -> Iterator[Made]:
-    """The results of ``make`` in order, made by another process while the last one is being learnt from."""
+def prefetched(make: Callable[..., Made], jobs: Iterator[tuple[object, ...]]) -> Iterator[Made]:
+    """Yield the results of ``make`` in order, made by another process while the last one is learnt from."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as worker:
         waiting: list[Future[Made]] = [worker.submit(make, *job) for job in islice(jobs, AHEAD)]
         while waiting:

@@ -17,7 +17,7 @@ FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling
 
 
 def degrade(rng: Rng, picture: Picture) -> Picture:
-    """A picture at a quarter of the side, as a cheap camera and a careless upload would leave it."""
+    """Degrade a picture to a quarter of the side, as a cheap camera and a careless upload would leave it."""
     side = picture.shape[0]
     blur, noise, loss = severities(rng)
     image = blurred(Image.fromarray(picture), 0.2 + 2.0 * blur)
@@ -30,7 +30,7 @@ def degrade(rng: Rng, picture: Picture) -> Picture:
 
 
 def severities(rng: Rng) -> tuple[float, float, float]:
-    """How strong blur, noise and compression are, from 0 to 1: alike, or each by itself.
+    """Draw how strong blur, noise and compression are, from 0 to 1: alike, or each by itself.
 
     What is bad is mostly bad throughout, and a good photo has to stay one.
     """
@@ -40,35 +40,35 @@ def severities(rng: Rng) -> tuple[float, float, float]:
 
 
 def enlarged(small: Picture) -> Picture:
-    """Back to full size without adding anything: what the runtime gives the network to look at."""
+    """Enlarge a degraded picture to full size by interpolation, as the runtime does for the network."""
     side = small.shape[0] * SCALE
     return np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def blurred(image: Image.Image, pixels: float) -> Image.Image:
-    """Out of focus."""
+    """Blur a picture as a lens out of focus does."""
     return image.filter(ImageFilter.GaussianBlur(pixels))
 
 
 def resized(rng: Rng, image: Image.Image, side: int) -> Image.Image:
-    """Shrunk by one of the usual filters."""
+    """Shrink a picture by one of the usual filters."""
     return image.resize((side, side), FILTERS[rng.integers(len(FILTERS))])
 
 
 def noisy(rng: Rng, image: Image.Image, strength: float) -> Image.Image:
-    """Noise of a sensor: coloured, or the same in all channels."""
+    """Add a sensor's noise to a picture: coloured, or the same in all channels."""
     values = np.asarray(image, dtype=np.float32)
     shape = values.shape if rng.random() < 0.7 else (*values.shape[:2], 1)
     return Image.fromarray((values + rng.normal(0, strength, shape)).clip(0, 255).astype(np.uint8))
 
 
 def compressed(image: Image.Image, loss: float) -> Image.Image:
-    """Through JPEG, at a quality of 95 down to 45."""
+    """Compress a picture as JPEG, at a quality of 95 down to 45."""
     return Image.fromarray(jpeg(np.asarray(image), round(95 - 50 * loss)))
 
 
 def jpeg(picture: Picture, quality: int) -> Picture:
-    """What JPEG leaves of a picture."""
+    """Return what JPEG leaves of a picture at a given quality."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
     with Image.open(buffer) as image:

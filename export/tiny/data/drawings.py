@@ -12,11 +12,11 @@ Rng = np.random.Generator
 Picture = NDArray[np.uint8]
 
 SMOOTHING = 2
-"""Shapes are drawn this much larger, then shrunk, so that their edges are as smooth as a lens makes them."""
+"""Factor by which shapes are drawn larger, then shrunk, for edges as smooth as a lens makes them."""
 
 
 def draw_picture(rng: Rng, side: int) -> Picture:
-    """Leaves over a plain ground, often with words, shade and texture over them."""
+    """Draw leaves over a plain ground, often with words, shade and texture over them."""
     canvas = Image.new("RGB", (side * SMOOTHING, side * SMOOTHING), any_colour(rng))
     scatter_leaves(rng, canvas, count=int(rng.integers(10, 120)))
     if rng.random() < 0.3:
@@ -30,13 +30,13 @@ def draw_picture(rng: Rng, side: int) -> Picture:
 
 
 def any_colour(rng: Rng) -> tuple[int, int, int]:
-    """All colours alike."""
+    """Draw any colour, all alike."""
     red, green, blue = rng.integers(0, 256, 3)
     return int(red), int(green), int(blue)
 
 
 def scatter_leaves(rng: Rng, canvas: Image.Image, count: int) -> None:
-    """Shapes that hide one another, small ones more often: the edges and sizes of natural scenes."""
+    """Draw shapes that hide one another, small ones more often: the edges and sizes of natural scenes."""
     pen, side = ImageDraw.Draw(canvas), canvas.width
     for _ in range(count):
         radius = min(0.6 * side, 0.02 * side / rng.random() ** 0.7)
@@ -58,7 +58,7 @@ def scatter_leaves(rng: Rng, canvas: Image.Image, count: int) -> None:
 
 
 def write_words(rng: Rng, canvas: Image.Image, count: int) -> None:
-    """Random letters in random sizes."""
+    """Write random letters in random sizes."""
     pen, side = ImageDraw.Draw(canvas), canvas.width
     letters = list(string.ascii_letters + string.digits + string.punctuation)
     for _ in range(count):
@@ -69,13 +69,13 @@ def write_words(rng: Rng, canvas: Image.Image, count: int) -> None:
 
 
 def shade(rng: Rng, side: int) -> NDArray[np.float32]:
-    """Light that falls off along one side of the picture."""
+    """Make factors that darken a picture along one side, as light falls off."""
     ramp = 1 - 0.5 * rng.random() * np.linspace(0, 1, side, dtype=np.float32)
     return ramp[:, None, None] if rng.random() < 0.5 else ramp[None, :, None]
 
 
 def texture(rng: Rng, side: int) -> NDArray[np.float32]:
-    """Noise whose spectrum falls like a power of the frequency, grey or coloured."""
+    """Make noise whose spectrum falls like a power of the frequency, grey or coloured."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
     frequency[0, 0] = 1
     spectrum = np.fft.rfft2(rng.normal(size=(side, side))) / frequency ** rng.uniform(0.5, 1.7)

@@ -1,10 +1,9 @@
-"""The test: crops of photographs that the training never sees, each degraded in one fixed way."""
+"""The test set: crops of photographs that the training never sees, each degraded in one fixed way."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +30,14 @@ PLACES = (
     ("chelsea", 20, 150),
     ("chelsea", 44, 190),
 )
-"""Photograph, and the crop's top and left."""
+"""The crops of the test set: photograph, top and left."""
 SAMPLE_SIZES = {"astronaut": (512, 512), "chelsea": (300, 448), "coffee": (400, 600)}
-"""Height and width of the photographs for the demonstration, whole but for what a quarter does not divide."""
+"""Height and width of the sample photographs, whole but for what a quarter does not divide."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A good picture and what was made of it."""
+    """A good picture and the degraded photo made of it."""
 
     name: str
     truth: Picture
@@ -66,7 +65,7 @@ def held_out_pairs() -> tuple[Pair, ...]:
 
 @cache
 def sample_pairs() -> tuple[Pair, ...]:
-    """Three photographs, spoilt as a phone and a messenger would."""
+    """The samples that ship with the runtime: three photographs, spoilt as a phone and a messenger would."""
     pairs = []
     for place, (name, (height, width)) in enumerate(SAMPLE_SIZES.items()):
         truth = held_out_photograph(name)[:height, :width]
@@ -74,16 +73,8 @@ def sample_pairs() -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def write_samples(folder: Path) -> None:
-    """The photographs that ship with the runtime, as `dit4sr.runtime.bundled` finds them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for pair in sample_pairs():
-        Image.fromarray(pair.photo).save(folder / f"{pair.name}.png", optimize=True)
-        Image.fromarray(pair.truth).save(folder / f"{pair.name}-truth.png", optimize=True)
-
-
 def spoil(truth: Picture, *, blur: float, noise: float, quality: int, seed: int) -> Picture:
-    """A fixed degradation: blur, shrink, noise, JPEG."""
+    """Degrade a picture in a fixed way: blur, shrink, noise, JPEG."""
     height, width = truth.shape[:2]
     image = Image.fromarray(truth).filter(ImageFilter.GaussianBlur(blur))
     image = image.resize((width // SCALE, height // SCALE), FILTERS[0])

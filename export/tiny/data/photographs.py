@@ -41,7 +41,7 @@ TRAINING: Mapping[str, tuple[str, ...]] = {
     "matplotlib": ("grace_hopper.jpg",),
 }
 HELD_OUT = ("astronaut", "chelsea", "coffee")
-"""Of scikit-image: for testing alone."""
+"""Photographs of scikit-image that are for testing alone."""
 
 WEIGHTS = {"sklearn": 3, "matplotlib": 3}
 """How much more often a package's photographs are drawn than scikit-image's, many of which are textures."""
@@ -56,7 +56,7 @@ def training_photographs() -> list[Image.Image]:
 
 
 def held_out_photograph(name: str) -> Picture:
-    """One that the training never sees."""
+    """Read a photograph that the training never sees."""
     if name not in HELD_OUT:
         raise ValueError(f"{name} is not held out")
     return np.asarray(_open("skimage", f"{name}.png"))

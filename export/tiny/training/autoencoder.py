@@ -15,13 +15,13 @@ from dit4sr.export.tiny.recipe import CHANNELS, VAE, Recipe
 from dit4sr.export.tiny.training.loop import Say, Training
 
 STAGE = 1
-"""Stages draw from different streams of random numbers."""
+"""Number of the VAE's stage; stages draw from different streams of random numbers."""
 FIRST_LOG_VARIANCE = -5.0
 """The encoder's spread at the beginning: with none of this, its noise drowns what there is to learn."""
 
 
 def new_vae(seed: int) -> AutoencoderKL:
-    """The network before training, which already passes on a blurred picture.
+    """Make the VAE before training, which already passes on a blurred picture.
 
     From the usual beginning the first thousand iterations go into finding out that what comes out should look
     like what went in. Here every residual branch starts silent, every shortcut hands its channels on, the
@@ -48,7 +48,7 @@ def new_vae(seed: int) -> AutoencoderKL:
 
 
 def hand_on(kernel: Tensor, centre: int) -> None:
-    """Make the first outputs copies of the inputs."""
+    """Make the first outputs of a convolution copies of its inputs."""
     channels = min(kernel.shape[:2])
     kernel[:channels] = 0
     kernel[range(channels), range(channels), centre, centre] = 1
@@ -66,7 +66,7 @@ def take_wavelets(kernel: Tensor) -> None:
 
 
 def train_vae(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> AutoencoderKL:
-    """All iterations that are still to do; the average of the weights is what comes back."""
+    """Train the VAE for all iterations still to do, and return the average of its weights."""
     vae = new_vae(seed).to(device)
     cycles = [phase.iterations for phase in recipe.vae]
     training = Training("vae", vae, recipe.vae_schedule, cycles, folder=folder, seed=seed)
@@ -82,18 +82,18 @@ def train_vae(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say)
 
 
 def reconstruction_loss(vae: AutoencoderKL, image: Tensor, generator: torch.Generator) -> Tensor:
-    """How far the picture that comes back is off, in its values and its edges; latents are kept near one."""
+    """How far a picture is off after the VAE, in its values and its edges; latents are kept near one."""
     with torch.autocast(image.device.type, torch.bfloat16):
         mean, log_variance = vae.encoder(image).float().chunk(2, dim=1)
         noise = torch.randn(mean.shape, generator=generator, device=image.device)
         back = vae.decoder(mean + (log_variance.clamp(-30, 20) / 2).exp() * noise).float()
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    loss: Tensor = unlikeness(back, image) + 1e-6 * divergence
+    loss: Tensor = image_distance(back, image) + 1e-6 * divergence
     return loss
 
 
-def unlikeness(picture: Tensor, truth: Tensor) -> Tensor:
-    """How far a picture is off, in its values and its edges."""
+def image_distance(picture: Tensor, truth: Tensor) -> Tensor:
+    """Distance of a picture from the truth, in its values and its edges."""
     off = picture - truth
     edges = off.diff(dim=-1).abs().mean() + off.diff(dim=-2).abs().mean()
     loss: Tensor = off.abs().mean() + 4 * off.square().mean() + 0.25 * edges
@@ -101,5 +101,5 @@ def unlikeness(picture: Tensor, truth: Tensor) -> Tensor:
 
 
 def as_image(pictures: NDArray[np.uint8], device: str) -> Tensor:
-    """Bytes to numbers from -1 to 1."""
+    """Turn bytes of pictures into numbers from -1 to 1."""
     return torch.tensor(pictures, device=device).float() / 127.5 - 1

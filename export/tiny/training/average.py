@@ -17,7 +17,7 @@ class Average:
 
     @torch.no_grad()
     def follow(self, network: nn.Module, iteration: int) -> None:
-        """Take a step towards the network."""
+        """Move the average a step towards the network."""
         keep = min(self._decay, (iteration + 1) / (iteration + 10))
         theirs = [parameter.detach() for parameter in network.parameters()]
         torch._foreach_lerp_(list(self.network.parameters()), theirs, 1 - keep)

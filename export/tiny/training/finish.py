@@ -19,31 +19,31 @@ from torch import Tensor, nn
 from dit4sr.export.tiny.data.crops import batches, pair_batch
 from dit4sr.export.tiny.recipe import Recipe
 from dit4sr.export.tiny.system import TinySystem
-from dit4sr.export.tiny.training.autoencoder import as_image, reconstruction_loss, unlikeness
+from dit4sr.export.tiny.training.autoencoder import as_image, image_distance, reconstruction_loss
 from dit4sr.export.tiny.training.flow import GOOD, Question, Restorer, ask, guess, latent_error
 from dit4sr.export.tiny.training.latents import Scale, encode
 from dit4sr.export.tiny.training.loop import Say, Training
 
 STAGE = 9
 LATENT_WEIGHT = 0.5
-"""What holds the transformer to the encoder's latents: many steps feed it what it guessed before."""
+"""Weight that holds the transformer to the encoder's latents: many steps feed it what it guessed before."""
 RECONSTRUCTED_SHARE = 1 / 4
-"""Of a batch, good pictures that the VAE has to give back as before."""
+"""Share of a batch whose good pictures the VAE has to give back as before."""
 
 
 class Finisher(nn.Module):
-    """Everything that learns, as it goes from a photo's latents to a picture."""
+    """Everything that learns in the finish: VAE and transformer, from a photo to a picture."""
 
     def __init__(self, vae: AutoencoderKL, restorer: Restorer, scale: Scale) -> None:
         super().__init__()
         self.vae, self.restorer, self.scale = vae, restorer, scale
 
     def code(self, picture: Tensor) -> Tensor:
-        """A picture's latents, at the transformer's scale."""
+        """Encode a picture as latents, at the transformer's scale."""
         return self.scale.apply(encode(self.vae, picture))
 
     def picture(self, latent: Tensor) -> Tensor:
-        """What the latents stand for."""
+        """Decode latents at the transformer's scale to a picture."""
         with torch.autocast(latent.device.type, torch.bfloat16):
             made: Tensor = self.vae.decoder(self.scale.undo(latent)).float()
         return made
@@ -52,7 +52,7 @@ class Finisher(nn.Module):
 def finish(
     system: TinySystem, recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say
 ) -> TinySystem:
-    """All iterations that are still to do; the average of the weights is what comes back."""
+    """Train everything for all iterations still to do, and return the average of the weights."""
     vae = system.vae.to(memory_format=torch.channels_last)  # an iteration takes a seventh less time
     finisher = Finisher(vae, system.restorer, system.scale).to(device).requires_grad_(True)
     cycles = [phase.iterations for phase in recipe.finish]
@@ -72,7 +72,7 @@ def finish(
 def picture_loss(
     finisher: Finisher, truth: Tensor, photo: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
-    """How far the picture is off that one step leads to, from any level of noise."""
+    """How far off the picture is that one step leads to, from any level of noise."""
     condition = finisher.code(photo)
     question = ask(condition.detach(), recipe, generator)
     with torch.no_grad():
@@ -81,21 +81,21 @@ def picture_loss(
     answer = guess(finisher.restorer, goal.latent, condition, question, generator)
     again = truth[: max(1, int(len(truth) * RECONSTRUCTED_SHARE))]
     return (
-        unlikeness(finisher.picture(answer), goal.picture)
+        image_distance(finisher.picture(answer), goal.picture)
         + LATENT_WEIGHT * latent_error(answer, goal.latent)
         + RECONSTRUCTED_SHARE * reconstruction_loss(finisher.vae, again, generator)
     )
 
 
 class Goal(NamedTuple):
-    """What is asked for, both ways."""
+    """What the network is asked for, as a latent and as a picture."""
 
     latent: Tensor
     picture: Tensor
 
 
 def mean_guess(finisher: Finisher, condition: Tensor, question: Question, generator: torch.Generator) -> Goal:
-    """What the network answers to noise alone, for good pictures."""
+    """What the network makes of noise alone when it is asked for good pictures."""
     from_noise = Question(
         torch.full_like(question.prompt, GOOD), torch.ones_like(question.level), question.noise
     )
@@ -104,7 +104,7 @@ def mean_guess(finisher: Finisher, condition: Tensor, question: Question, genera
 
 
 def hold_back(goal: Goal, question: Question, mean: Goal, boldness: float) -> None:
-    """Where more than noise is given, ask for less than the truth."""
+    """Move a goal towards the mean where more than noise is given: ask for less than the truth."""
     rows = (question.prompt == GOOD) & (question.level < 1)
     for wanted, likely in zip(goal, mean, strict=True):
         wanted[rows] = likely[rows].lerp(wanted[rows], boldness)

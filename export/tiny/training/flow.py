@@ -20,7 +20,7 @@ from dit4sr.runtime.sampling.positions import centred_start
 
 SCHEDULE_SHIFT = 3.0
 DEGRADED, GOOD = range(2)
-"""The prompts' places."""
+"""Indices of the two prompts."""
 FIRST_LENGTH = 0.1
 """How long a latent's unit is among a token's numbers before training; positions are eight long."""
 
@@ -35,14 +35,14 @@ class Restorer(nn.Module):
         self.pooled = nn.Parameter(torch.randn(2, TRANSFORMER.pooled_projection_dim))
 
     def forward(self, latent: Tensor, condition: Tensor, prompt: Tensor, level: Tensor) -> Tensor:
-        """Velocity for each row's prompt, `DEGRADED` or `GOOD`."""
+        """Compute the velocity of each row for its prompt, `DEGRADED` or `GOOD`."""
         text, pooled = self.text[prompt], self.pooled[prompt]
         velocity: Tensor = self.transformer(latent, condition, text, pooled, level * TRAINING_STEPS)
         return velocity
 
 
 def new_restorer(seed: int) -> Restorer:
-    """The network before training, which already hands its noisy latent through.
+    """Make the transformer before training, which already hands its noisy latent through.
 
     The velocity holds all of the noise that came in, and letting it pass is most of what an ordinary
     beginning has to learn. Here the gates are shut, and patches leave by the directions they enter by,
@@ -70,7 +70,7 @@ def new_restorer(seed: int) -> Restorer:
 
 
 def hand_through(transformer: Transformer) -> None:
-    """Make the last projection undo the first."""
+    """Make the last projection of a transformer undo the first."""
     embedding, leaving = transformer.pos_embed, transformer.proj_out
     entrance = FIRST_LENGTH * free_directions(embedding.pos_embed[0], leaving.out_features)
     # Patches enter channel by channel and leave place by place.
@@ -91,7 +91,7 @@ def free_directions(positions: Tensor, count: int) -> Tensor:
 def train_flow(
     pairs: list[Pairs], scale: Scale, recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say
 ) -> Restorer:
-    """All iterations that are still to do; the average of the weights is what comes back."""
+    """Train the transformer for all iterations still to do, and return the average of its weights."""
     restorer = new_restorer(seed).to(device)
     cycles = [sum(phase.iterations for phase in cycle) for cycle in recipe.flow]
     training = Training("flow", restorer, recipe.flow_schedule, cycles, folder=folder, seed=seed)
@@ -113,7 +113,7 @@ def train_flow(
 def draw(
     pairs: Pairs, size: int, scale: Scale, device: str, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Some pairs at random, at the transformer's scale."""
+    """Draw some pairs at random, at the transformer's scale."""
     chosen = torch.randint(len(pairs.clean), (size,), generator=generator, device=device).cpu()
     clean, degraded = (each[chosen].to(device).float() for each in (pairs.clean, pairs.degraded))
     return scale.apply(clean), scale.apply(degraded)
@@ -135,18 +135,18 @@ class Question(NamedTuple):
     """What the network is asked for, and how much of it is given; a row for each sample."""
 
     prompt: Tensor
-    """`DEGRADED` or `GOOD`."""
+    """Index of each row's prompt, `DEGRADED` or `GOOD`."""
     level: Tensor
-    """Of noise: at one nothing is given."""
+    """Level of noise in each row: at one nothing of the goal is given."""
     noise: Tensor
 
     def wanted(self, good: Tensor, degraded: Tensor) -> Tensor:
-        """Rows of one or the other."""
+        """Take each row from ``good`` or ``degraded``, by its prompt."""
         return torch.where(self.prompt[:, None, None, None] == GOOD, good, degraded)
 
 
 def ask(latent: Tensor, recipe: Recipe, generator: torch.Generator) -> Question:
-    """At random, for latents like these.
+    """Draw a question at random, for latents like these.
 
     A share of the samples has the other prompt and is asked for the degraded picture itself: what guidance
     then keeps away from is its blur, noise and blocks, and nothing else.
@@ -160,7 +160,7 @@ def ask(latent: Tensor, recipe: Recipe, generator: torch.Generator) -> Question:
 def guess(
     restorer: Restorer, goal: Tensor, condition: Tensor, question: Question, generator: torch.Generator
 ) -> Tensor:
-    """One step to the end, from as much of the goal as the question gives."""
+    """Take one step to the end, from as much of the goal as the question gives."""
     amount = question.level[:, None, None, None]
     noisy = (1 - amount) * goal + amount * question.noise
     half = torch.autocast(goal.device.type, torch.bfloat16)
@@ -170,13 +170,13 @@ def guess(
 
 
 def latent_error(latent: Tensor, goal: Tensor) -> Tensor:
-    """How far latents are off, for latents of one."""
+    """Mean square error of latents, relative to their spread."""
     error: Tensor = ((latent - goal) / SPREAD).square().mean()
     return error
 
 
 def noise_levels(rows: int, first_step_share: float, generator: torch.Generator) -> Tensor:
-    """Logit-normal, bent by the schedule's shift; a share of them at pure noise."""
+    """Draw levels of noise: logit-normal, bent by the schedule's shift; a share of them at pure noise."""
     device = generator.device
     level = torch.randn(rows, generator=generator, device=device).sigmoid()
     level = SCHEDULE_SHIFT * level / (1 + (SCHEDULE_SHIFT - 1) * level)
@@ -187,7 +187,7 @@ def noise_levels(rows: int, first_step_share: float, generator: torch.Generator)
 
 @contextmanager
 def random_place(transformer: Transformer, latent: Tensor, generator: torch.Generator) -> Iterator[None]:
-    """A crop smaller than the tile lies somewhere in it, and is told so by its positions.
+    """Give a crop smaller than the tile the positions of a random place in it.
 
     The transformer reads the centre of its table; for the length of the block another place is there.
     """

@@ -20,23 +20,23 @@ STAGE = 2
 
 @dataclass(frozen=True)
 class Scale:
-    """What brings latents to mean zero and their spread: ``shift_factor`` and ``scaling_factor``."""
+    """Shift and scaling that bring latents to mean zero and their spread, as in a VAE's config."""
 
     shift: float
     scaling: float
 
     @classmethod
     def of(cls, latents: Tensor) -> Scale:
-        """Measured on latents of good pictures."""
+        """Measure the scale on latents of good pictures."""
         values = latents.float()
         return cls(shift=float(values.mean()), scaling=float(SPREAD / values.std()))
 
     def apply(self, latents: Tensor) -> Tensor:
-        """To the scale the transformer works at."""
+        """Bring latents of the VAE to the scale the transformer works at."""
         return (latents - self.shift) * self.scaling
 
     def undo(self, latents: Tensor) -> Tensor:
-        """Back to the VAE's."""
+        """Bring latents of the transformer back to the VAE's scale."""
         return latents / self.scaling + self.shift
 
 
@@ -49,7 +49,7 @@ class Pairs:
 
 
 def encode(vae: AutoencoderKL, image: Tensor) -> Tensor:
-    """The means of the latents."""
+    """Encode pictures as the means of their latents."""
     with torch.autocast(image.device.type, torch.bfloat16):
         moments: Tensor = vae.encoder(image)
     return moments.float()[:, :CHANNELS]
@@ -58,7 +58,7 @@ def encode(vae: AutoencoderKL, image: Tensor) -> Tensor:
 def encode_pairs(
     vae: AutoencoderKL, recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say
 ) -> list[Pairs]:
-    """One set of pairs for each size of crop; those that are there already are read."""
+    """Encode one set of pairs for each size of crop; those that are there already are read."""
     sets = []
     for place, phase in enumerate(recipe.pairs):
         file = folder / f"pairs-{phase.pixels}.safetensors"

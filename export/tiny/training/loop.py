@@ -1,4 +1,4 @@
-"""What both stages share: a network, its optimiser and its average, iterated, recorded and resumed.
+"""The loop that all stages share: a network, its optimiser and its average, iterated, recorded and resumed.
 
 The state is written as safetensors, atomically, with the generator that draws the noise: a training that was
 stopped goes on as if it had not been.
@@ -25,7 +25,7 @@ Loss = Callable[[Any], Tensor]
 
 
 class Training:
-    """One network on its way through its iterations."""
+    """The training of one network, from its first iteration or where it was stopped."""
 
     def __init__(
         self,
@@ -37,12 +37,12 @@ class Training:
         folder: Path,
         seed: int,
     ) -> None:
-        """``cycles`` are iterations, one number for each of the schedule's rates."""
+        """Begin, or resume what ``folder`` holds; ``cycles`` has a number of iterations for each rate."""
         self.name, self.network, self.iterations = name, network, sum(cycles)
         self.done = 0
         device = next(network.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
-        """All noise of the training is drawn from here."""
+        """Generator that all noise of the training is drawn from."""
         self.average = Average(network, schedule.average)
         self._schedule, self._cycles = schedule, cycles
         self._optimiser = torch.optim.AdamW(
@@ -54,13 +54,13 @@ class Training:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all iterations are done."""
+        """True if all iterations are done."""
         return self.done >= self.iterations
 
     def run(
         self, batches: Iterable[Any], loss_of: Loss, *, say: Say, report_every: int, save_every: int
     ) -> None:
-        """Learn from every batch; they begin where the last run stopped."""
+        """Learn from every batch; batches begin where the last run stopped."""
         begin, summed, count = time.monotonic(), 0.0, 0
         for batch in batches:
             summed, count = summed + self._learn(loss_of(batch)), count + 1
@@ -71,7 +71,7 @@ class Training:
                 self._save()
 
     def rate(self) -> float:
-        """The rate of learning now."""
+        """Learning rate of the current iteration."""
         schedule, done = self._schedule, self.done
         for highest, length in zip(schedule.rates, self._cycles, strict=True):
             if done < length:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from dit4sr.export.graph.passes.cleanup import forget_origins, simplify_graph, transpose_weights
+from dit4sr.export.graph.passes.cleanup import simplify_graph, strip_stack_traces, transpose_weights
 from dit4sr.export.graph.passes.precision import mixed_precision
 from dit4sr.export.graph.passes.report import node_counts, run_pass
 
@@ -89,7 +89,7 @@ def test_origins_are_forgotten():
     g = Sketch()
     model = g.model(g.op("Relu", g.given("x", 2)))
     model.graph[0].metadata_props["pkg.torch.onnx.stack_trace"] = "/home/someone/model.py"
-    assert run_pass(model, forget_origins).difference == {}
+    assert run_pass(model, strip_stack_traces).difference == {}
     assert not model.graph[0].metadata_props
 
 

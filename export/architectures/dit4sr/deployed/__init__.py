@@ -1,1 +1,1 @@
-"""The same network with nothing left to save, cut where the work changes rate: what we export."""
+"""The network as it is exported: exactly simplified, and cut where the work changes rate."""

@@ -1,4 +1,4 @@
-"""Attention whose streams are each projected by one product."""
+"""Attention whose streams are each projected by one linear layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dit4sr.kernels.joint_attention.torch_op import (
 
 
 class TextRole(Enum):
-    """What the text does in an attention."""
+    """What text does in an attention: it asks and is read, is only read, or is absent."""
 
     FULL = "asks and is read"
     READ = "is read"
@@ -25,7 +25,7 @@ class TextRole(Enum):
 
 
 class PackedAttention(nn.Module):
-    """Attention with each stream's projections stacked into one product."""
+    """Attention with each stream's projections stacked into one linear layer."""
 
     def __init__(self, config: TransformerConfig, role: TextRole) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class PackedAttention(nn.Module):
             self.text_norm_k = nn.Parameter(torch.ones(head_dim))
 
     def forward(self, image: Tensor, text: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Answers for the image streams and, where the text asks, for the text."""
+        """Attend, and return the outputs of the image streams and, where the text asks, of the text."""
         noise, lr = image.unbind(1)
         noise_qkv, lr_qkv = self.noise_qkv(noise), self.lr_qkv(lr)
         text_answer = None
@@ -78,7 +78,7 @@ class PackedAttention(nn.Module):
     def _apart(
         self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Variant a: the LR stream in a softmax of its own. An ablation, so without a fused operator."""
+        """Attend as in variant a, the LR stream in a softmax of its own, without a fused operator."""
         noise, lr = (self._heads(qkv, self.norm_q, self.norm_k) for qkv in (noise_qkv, lr_qkv))
         [lr_answer] = attend([lr])
         if text is None:

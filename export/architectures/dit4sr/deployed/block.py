@@ -30,7 +30,7 @@ class SimplifiedBlock(nn.Module):
     def forward(
         self, image: Tensor, text: Tensor, chunks: Iterator[Tensor], grid: Grid
     ) -> tuple[Tensor, Tensor]:
-        """Image and text through the block, taking its modulations from ``chunks`` in checkpoint order."""
+        """Pass image and text through the block, taking modulations from ``chunks`` in checkpoint order."""
         joint, mlp, *dual = [take_modulation(chunks, axes=2) for _ in range(3 if self.dual else 2)]
         normed = layer_norm(image)
 
@@ -57,6 +57,6 @@ class SimplifiedBlock(nn.Module):
 
 
 def take_modulation(chunks: Iterator[Tensor], axes: int) -> Modulation:
-    """The next shift, scale and gate, broadcast over that many axes between rows and channels."""
+    """Take the next shift, scale and gate, broadcast over ``axes`` axes between rows and channels."""
     shape = (slice(None), *[None] * axes)
     return Modulation(next(chunks)[shape], next(chunks)[shape], next(chunks)[shape])

@@ -1,4 +1,4 @@
-"""What runs once per step: one evaluation of the velocity."""
+"""The network that runs once per step and evaluates the velocity."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dit4sr.export.architectures.dit4sr.released.streams import Modulation, laye
 from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
 
 ROUNDED_MODULES = (PackedAttention, InjectedFeedForward)
-"""Modules of ours all of whose own weights enter matrix multiplications, and are rounded for them."""
+"""Modules of ours whose own weights only MatMuls and fused operators read; half precision rounds them."""
 
 
 class Denoiser(nn.Module):
-    """One evaluation of the velocity."""
+    """The network that evaluates the velocity once per step."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
     def forward(
         self, latent: Tensor, lr_tokens: Tensor, text_tokens: Tensor, modulation: Tensor, positions: Tensor
     ) -> Tensor:
-        """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made; ``modulation`` is one step's."""
+        """Velocity at ``latent`` ``[R, 16, h, w]``; ``modulation`` is one step's, the rest what `Prepare` made."""
         grid = token_grid(latent, self.config.patch_size)
         chunks = iter(modulation.split(self.config.width, dim=-1))
 

@@ -1,4 +1,4 @@
-"""The image streams' feed-forward, the LR injection fused between its products."""
+"""The image streams' feed-forward, the LR injection fused between its linear layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dit4sr.kernels.depthwise_inject.torch_op import depthwise_inject
 
 
 class InjectedFeedForward(nn.Module):
-    """The image streams' MLP: both in one product, the LR injection fused between."""
+    """The image streams' MLP: linear layers that serve both streams, the LR injection fused between them."""
 
     def __init__(self, config: TransformerConfig, *, noise_only: bool) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class InjectedFeedForward(nn.Module):
                 pass
 
     def forward(self, image: Tensor, grid: Grid) -> Tensor:
-        """``[R, 2, N, D]`` in; out the same, or only the noise stream where nobody reads the other."""
+        """Map ``[R, 2, N, D]`` to the same shape, or to the noise stream alone if nobody reads the other."""
         hidden = self.inject(self.expand(image), grid)
         tokens: Tensor = self.contract(hidden[:, :1] if self.noise_only else hidden)
         return tokens

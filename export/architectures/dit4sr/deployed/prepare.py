@@ -1,4 +1,4 @@
-"""What runs once per image and prompt: everything that does not depend on the noisy latent."""
+"""The network that runs once per image and prompt: all that does not depend on the noisy latent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dit4sr.export.architectures.dit4sr.released.embedding import TimeTextEmbedd
 
 
 class Prepare(nn.Module):
-    """Everything that does not depend on the noisy latent."""
+    """The network of all that does not depend on the noisy latent, run once per image and prompt."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Prepare(nn.Module):
     def forward(
         self, condition: Tensor, text: Tensor, pooled: Tensor, timesteps: Tensor, positions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """LR tokens ``[R, N, D]``, text tokens ``[R, M, D]`` and all steps' modulations ``[T, R, S]``.
+        """Make LR tokens ``[R, N, D]``, text tokens ``[R, M, D]`` and all steps' modulations ``[T, R, S]``.
 
         The AdaLN matrices, 28 % of all parameters, are multiplied once with all steps instead of once a step.
         """
@@ -36,19 +36,19 @@ class Prepare(nn.Module):
 
 
 def patch_convolution(config: TransformerConfig) -> nn.Conv2d:
-    """The patch embedding; the noise and the LR latent share its weights."""
+    """The convolution that embeds patches; the noise and the LR latent share its weights."""
     patch = config.patch_size
     return nn.Conv2d(config.in_channels, config.width, kernel_size=patch, stride=patch)
 
 
 def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
-    """``[R, 16, h, w]`` to ``[R, N, D]``, row by row."""
+    """Embed a latent ``[R, 16, h, w]`` as tokens ``[R, N, D]``, row by row."""
     patches: Tensor = patch(latent)
     return patches.flatten(2).transpose(1, 2)
 
 
 def modulation_width(config: TransformerConfig) -> int:
-    """S: modulation values for one step and row (499,200 at full size)."""
+    """Number of modulation values for one step and row, S in shapes (499,200 at full size)."""
     chunks = 2  # the closing norm
     for layer in range(config.num_layers):
         chunks += 9 if config.is_dual(layer) else 6

@@ -29,7 +29,7 @@ class HeadNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(head_dim))
 
     def forward(self, heads: Tensor) -> Tensor:
-        """Normalise every head."""
+        """RMS-normalise every head over its channels."""
         return normalise_heads(heads, self.weight)
 
 
@@ -116,20 +116,20 @@ class Attention(nn.Module):
         return Streams(*attend([noise, lr] if text is None else [noise, lr, text]))
 
     def lr_output(self, answer: Tensor | None, lr: Tensor | None) -> Tensor | None:
-        """Project the LR stream's answer, after the LR residual: what it asked with is added back."""
+        """Project the LR stream's attention output, to which its input is added first (LR residual)."""
         if answer is None or lr is None:
             return None
         projected: Tensor = self.to_out_control(answer + lr if self.config.lr_residual else answer)
         return projected
 
     def split(self, tokens: Tensor) -> Tensor:
-        """``[R, N, D]`` to ``[R, heads, N, head_dim]``."""
+        """Split tokens ``[R, N, D]`` into heads ``[R, heads, N, head_dim]``."""
         heads: Tensor = tokens.unflatten(-1, (-1, self.config.attention_head_dim))
         return heads.transpose(1, 2)
 
 
 def attend(streams: Sequence[Heads]) -> tuple[Tensor, ...]:
-    """One softmax over the tokens of all streams; each stream's answer as ``[R, tokens, D]``."""
+    """Attend by one softmax over the tokens of all streams; each stream's output is ``[R, tokens, D]``."""
     query, key, value = (torch.cat(parts, dim=2) for parts in zip(*streams, strict=True))
     answer = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
     answers: tuple[Tensor, ...] = answer.split([stream.query.shape[2] for stream in streams], dim=1)

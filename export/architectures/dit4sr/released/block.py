@@ -12,7 +12,7 @@ from dit4sr.export.architectures.dit4sr.released.streams import Grid, Modulation
 
 
 class AdaLayerNorm(nn.Module):
-    """From the steering vector to the modulations of a block's layers (shift, scale, gate of each)."""
+    """AdaLN: the modulations of a block's layers (shift, scale, gate of each) from the steering vector."""
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
@@ -20,26 +20,26 @@ class AdaLayerNorm(nn.Module):
         self.linear = nn.Linear(width, 3 * layers * width)
 
     def forward(self, steering: Tensor) -> list[Modulation]:
-        """One modulation for each layer, ``[R, 1, D]`` apiece."""
+        """Compute one modulation for each layer, ``[R, 1, D]`` apiece."""
         chunks = self.linear(F.silu(steering)).unsqueeze(1).chunk(3 * self.layers, dim=-1)
         return [Modulation(*chunks[i : i + 3]) for i in range(0, 3 * self.layers, 3)]
 
 
 class AdaLayerNormContinuous(nn.Module):
-    """The closing kind: scale before shift, and no gate."""
+    """AdaLN for the output and for text that is only read: scale before shift, and no gate."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(width, 2 * width)
 
     def forward(self, steering: Tensor) -> list[Modulation]:
-        """One modulation, ``[R, 1, D]``."""
+        """Compute one modulation without a gate, ``[R, 1, D]``."""
         scale, shift = self.linear(F.silu(steering)).unsqueeze(1).chunk(2, dim=-1)
         return [Modulation(shift, scale)]
 
 
 class Block(nn.Module):
-    """Attention, a second attention over the image streams in the dual layers, and the MLPs."""
+    """A block: attention, a second one over the image streams in the dual layers, and the MLPs."""
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Block(nn.Module):
         self.ff_context = None if final else FeedForward(config)
 
     def forward(self, streams: Streams, steering: Tensor, grid: Grid) -> Streams:
-        """Noise, LR and text through the block; the final one returns no text."""
+        """Pass noise, LR and text through the block; the final one returns no text."""
         joint, mlp, *dual = self.norm1(steering)
         text_joint, *text_mlp = self.norm1_context(steering)
 
@@ -69,7 +69,7 @@ class Block(nn.Module):
             attended = self.attn2(normed.each(second.enter))
             streams = streams.plus(attended.each(second.leave))
 
-        # LR injection: between the products of the image streams' MLP.
+        # LR injection: between the linear layers of the image streams' MLP.
         normed = streams.each(layer_norm, layer_norm)
         restored = self.ff.restore(normed.each(mlp.enter), grid).each(mlp.leave)
         if self.ff_context is None:

@@ -16,7 +16,7 @@ TIME_CHANNELS = 256
 
 
 class PatchEmbedding(nn.Module):
-    """Latent to tokens, with the crop of the position table that is centred on the grid."""
+    """The embedding of a latent as tokens, with the crop of the position table centred on the grid."""
 
     pos_embed: Tensor
 
@@ -51,7 +51,7 @@ class PatchEmbedding(nn.Module):
 
 
 class TwoLayerEmbedding(nn.Module):
-    """Linear, SiLU, linear."""
+    """An embedding by two linear layers, SiLU between them."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class TimeTextEmbedding(nn.Module):
         self.text_embedder = TwoLayerEmbedding(config.pooled_projection_dim, config.width)
 
     def forward(self, timestep: Tensor, pooled: Tensor) -> Tensor:
-        """Add the two; ``timestep`` and ``pooled`` broadcast against each other."""
+        """Embed time and pooled text and add them; ``timestep`` and ``pooled`` may broadcast."""
         waves = time_waves(timestep).to(pooled.dtype)
         embedded: Tensor = self.timestep_embedder(waves) + self.text_embedder(pooled)
         return embedded
@@ -89,7 +89,7 @@ def time_waves(timestep: Tensor) -> Tensor:
 
 
 def unpatchify(patches: Tensor, grid: Grid, patch_size: int) -> Tensor:
-    """Tokens back to a latent; a patch's elements are ordered row, column, channel."""
+    """Turn tokens back into a latent; a patch's elements are ordered row, column, channel."""
     rows, columns = grid
     pixels: Tensor = patches.unflatten(2, (patch_size, patch_size, -1)).unflatten(1, (rows, columns))
     return pixels.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)

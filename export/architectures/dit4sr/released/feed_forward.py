@@ -10,23 +10,23 @@ from dit4sr.export.architectures.dit4sr.config import Injection, TransformerConf
 from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
 
 INJECTION_SCALE = 1.2
-"""Released inference weighs the injection so; training did not."""
+"""The factor by which released inference weighs the injection; training did not."""
 
 
 class GeluProjection(nn.Module):
-    """The first product of the MLP and its activation."""
+    """The first linear layer of an MLP and its activation."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.proj = nn.Linear(width, hidden)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Project, then tanh-GELU."""
+        """Project tokens, then apply tanh-GELU."""
         return F.gelu(self.proj(tokens), approximate="tanh")
 
 
 class FeedForward(nn.Module):
-    """The text stream's MLP, and what the image streams' is built on."""
+    """The text stream's MLP, on which that of the image streams is built."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -39,22 +39,22 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Widen, activate, narrow."""
+        """Widen tokens, activate them, and narrow them again."""
         return self.contract(self.expand(tokens))
 
     def expand(self, tokens: Tensor) -> Tensor:
-        """Widen and activate."""
+        """Widen tokens and activate them."""
         hidden: Tensor = self.net["0"](tokens)
         return hidden
 
     def contract(self, hidden: Tensor) -> Tensor:
-        """Narrow again."""
+        """Narrow hidden tokens to the width of the stream."""
         tokens: Tensor = self.net["2"](hidden)
         return tokens
 
 
 class ImageFeedForward(FeedForward):
-    """One MLP for both image streams; between its products the LR stream helps the noise stream."""
+    """One MLP for both image streams; between its linear layers the LR stream helps the noise stream."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
@@ -71,7 +71,7 @@ class ImageFeedForward(FeedForward):
                 pass
 
     def restore(self, streams: Streams, grid: Grid) -> Streams:
-        """Run the image streams through, the LR stream helping the noise stream on the way."""
+        """Run the image streams through the MLP, the LR stream helping the noise stream on the way."""
         noise = self.expand(streams.noise)
         lr = None if streams.lr is None else self.expand(streams.lr)
         if lr is not None and self.injection is not Injection.NONE:
@@ -79,7 +79,7 @@ class ImageFeedForward(FeedForward):
         return Streams(noise, lr).each(self.contract)
 
     def injected(self, lr_hidden: Tensor, grid: Grid) -> Tensor:
-        """LR injection: what the LR stream's hidden tokens add to the noise stream's."""
+        """What the LR stream's hidden tokens add to the noise stream's (LR injection)."""
         match self.injection:
             case Injection.LINEAR:
                 linear: Tensor = self.control_linear(lr_hidden)

@@ -14,7 +14,7 @@ Grid = tuple[int, int]
 
 
 class Streams(NamedTuple):
-    """Tokens, always in the order noise, LR, text; an absent stream is None and stays so."""
+    """The tokens of the streams, in the order noise, LR, text; an absent stream is None and stays so."""
 
     noise: Tensor
     lr: Tensor | None = None
@@ -31,7 +31,7 @@ class Streams(NamedTuple):
         )
 
     def plus(self, other: Streams) -> Streams:
-        """Add stream by stream; what ``other`` lacks is left as it is."""
+        """Add other streams to these, one by one; what ``other`` lacks is left as it is."""
 
         def add(stream: Tensor | None, output: Tensor | None) -> Tensor | None:
             return stream if stream is None or output is None else stream + output
@@ -47,7 +47,7 @@ class Modulation(NamedTuple):
     gate: Tensor | None = None
 
     def enter(self, normed: Tensor) -> Tensor:
-        """Let normalised tokens into the layer."""
+        """Scale and shift normalised tokens before they enter the layer."""
         return normed * (1 + self.scale) + self.shift
 
     def leave(self, output: Tensor) -> Tensor:
@@ -61,5 +61,5 @@ def layer_norm(tokens: Tensor) -> Tensor:
 
 
 def at_least_single(tensor: Tensor) -> Tensor:
-    """Statistics want FP32 even where the tokens are half."""
+    """The tensor in FP32 at least, as statistics want it even where the tokens are half."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -157,15 +157,15 @@ def test_encoders_are_exported_and_agree_with_torch(exported, precision):
         ("text_clip_g", "pooled"),
         ("text_t5", "text"),
     ]
-    allowance = verify.Allowance.at(precision)
+    tolerance = verify.Tolerance.at(precision)
     for part in random_encoders(0, TINY).components():
         run = verify.graph_runner(bundle.component_file(part.name))
-        truth, plain = (verify.torch_runner(part, dtype) for dtype in (torch.float64, allowance.yardstick))
+        truth, plain = (verify.torch_runner(part, dtype) for dtype in (torch.float64, tolerance.yardstick))
         for images, text in [(1, 1), (2, 77), (3, 150)]:
             feeds = verify.seeded_inputs(part, {**SIZES, "images": images, "text": text})
             answers = zip(part.outputs, truth(feeds), plain(feeds), run(feeds), strict=True)
             for output, *answer in answers:
-                verify.compared(part.name, output, *answer, allowance=allowance)
+                verify.compared(part.name, output, *answer, tolerance=tolerance)
 
 
 def test_a_manifest_says_what_encoders_read_and_answer(exported):
