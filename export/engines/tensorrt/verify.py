@@ -15,7 +15,8 @@ from dit4sr.export.engines.comparison import Comparison
 from dit4sr.export.engines.reproduction import COMMANDS, Graph, leave_reproduction
 from dit4sr.export.engines.tensorrt.config import Forms
 from dit4sr.export.engines.tensorrt.graph import prepared
-from dit4sr.export.engines.tensorrt.profiles import Profile, Span
+from dit4sr.export.engines.tensorrt.profiles import Profile
+from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.plans import plans_for

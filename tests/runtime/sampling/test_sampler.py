@@ -158,7 +158,7 @@ def test_a_step_that_nobody_feeds_is_refused(bundle):
         sampler.sample(step, noise(), lambda: None)
 
 
-def test_tile_conditions_keep_shared_tensors_once_and_spills_large_ones(monkeypatch):
+def test_tile_conditions_keep_shared_tensors_once_and_spill_large_ones(monkeypatch):
     monkeypatch.setattr("dit4sr.runtime.sampling.tile_conditions.SPILL", 1000)
     kept = TileConditions(4)
     rng = np.random.default_rng(0)
