@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
     def forward(
         self, latent: Tensor, lr_tokens: Tensor, text_tokens: Tensor, modulation: Tensor, positions: Tensor
     ) -> Tensor:
-        """Velocity at ``latent`` ``[R, 16, h, w]``, with a step's ``modulation`` and what `Prepare` made."""
+        """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, ``modulation`` for one step."""
         grid = token_grid(latent, self.config.patch_size)
         chunks = iter(modulation.split(self.config.width, dim=-1))
 
