@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.streams import at_least_single
+from dit4sr.export.architectures.dtypes import at_least_single
 
 HEADROOM = 64.0
 """T5's feed-forward outgrows FP16, at its gate and in its output. Dividing before the last linear layer

@@ -51,54 +51,56 @@ def add_to(
         raise BadInputError(
             f"{bundle.path} was exported from other weights", fix="give the checkpoint that it came from"
         )
-    return add_engines(bundle, partial(build, parts=pipeline.components(), config=config), progress=progress)
+    return add_engines(
+        bundle, partial(build, sources=pipeline.components(), config=config), progress=progress
+    )
 
 
 def build(
     bundle: Bundle,
     *,
-    parts: Sequence[ComponentSource],
+    sources: Sequence[ComponentSource],
     config: InductorConfig,
     folder: Path,
     progress: Progress,
 ) -> tuple[Engine, ...]:
-    """Compile components of a bundle whose weights are those of ``parts``."""
+    """Compile components of a bundle whose weights are those of ``sources``."""
     target = preflight(bundle.card.precision, config)
-    chosen = [part for part in parts if part.name in (config.components or bundle.components)]
-    if missing := sorted(set(config.components or bundle.components) - {part.name for part in chosen}):
+    chosen = [source for source in sources if source.name in (config.components or bundle.components)]
+    if missing := sorted(set(config.components or bundle.components) - {source.name for source in chosen}):
         raise BadInputError(
             f"the checkpoint has no {missing[0]}", fix="build from the checkpoint that the bundle came from"
         )
     place = folder / "engines" / f"{NAME}-{target.replace('_', '')}"
     place.mkdir(parents=True, exist_ok=True)
     engines: list[Engine] = []
-    for part in chosen:
-        progress(f"{part.name}: weights for {target}")
-        engines += _PackageBuilder(bundle, part, config, target).build(place, folder, progress)
+    for source in chosen:
+        progress(f"{source.name}: weights for {target}")
+        engines += _PackageBuilder(bundle, source, config, target).build(place, folder, progress)
     return tuple(engines)
 
 
 class _PackageBuilder:
     """Compiles one component into its packages."""
 
-    def __init__(self, bundle: Bundle, part: ComponentSource, config: InductorConfig, target: str) -> None:
-        self._card, self._component = bundle.card, bundle.components[part.name]
-        self._part, self._config, self._target = part, config, target
+    def __init__(self, bundle: Bundle, source: ComponentSource, config: InductorConfig, target: str) -> None:
+        self._card, self._component = bundle.card, bundle.components[source.name]
+        self._source, self._config, self._target = source, config, target
         self._device = torch.device("cpu" if target == CPU else "cuda")
         rounding = DTYPES[bundle.card.precision]
         self._module = MixedModule(
-            part.module, partial(weight_of, part), rounding, self._device, part.rounded_modules
+            source.module, partial(weight_of, source), rounding, self._device, source.rounded_modules
         )
 
     def build(self, place: Path, folder: Path, progress: Progress) -> list[Engine]:
         """Weights once, and a package for each number of rows."""
-        name, weights = self._part.name, place / f"{self._part.name}.safetensors"
+        name, weights = self._source.name, place / f"{self._source.name}.safetensors"
         constants: dict[str, torch.Tensor] = {}
         packages = []
-        for branches in self._config.branches if has_rows(self._part) else (1,):
+        for branches in self._config.branches if has_rows(self._source) else (1,):
             progress(f"{name}: compiling for {branches} {'rows' if branches > 1 else 'row'}")
-            sizes = package_sizes(self._card, self._part, self._config, branches)
-            path = place / (f"{name}-{branches}.pt2" if has_rows(self._part) else f"{name}.pt2")
+            sizes = package_sizes(self._card, self._source, self._config, branches)
+            path = place / (f"{name}-{branches}.pt2" if has_rows(self._source) else f"{name}.pt2")
             constants |= self._compiled(sizes, path)
             packages.append((path, sizes))
         write_weights(weights, constants)
@@ -115,7 +117,7 @@ class _PackageBuilder:
                     gpu_architecture=self._target,
                     versions=versions(self._target),
                     plugins=(),
-                    inputs=fixed_inputs(self._component, self._part, sizes),
+                    inputs=fixed_inputs(self._component, self._source, sizes),
                     verification=checks,
                 )
             )
@@ -123,23 +125,25 @@ class _PackageBuilder:
 
     def _compiled(self, sizes: Sizes, path: Path) -> dict[str, torch.Tensor]:
         """Compile one package without weights; return those it will be given."""
-        feeds, free = seeded_inputs(self._part, sizes), free_axes(self._part)
+        feeds, free = seeded_inputs(self._source, sizes), free_axes(self._source)
         return compile_package(
             self._module,
             self._tensors(feeds),
             path,
-            free=[[i for i, axis in enumerate(spec.shape) if axis in free] for spec in self._part.inputs],
+            free=[[i for i, axis in enumerate(spec.shape) if axis in free] for spec in self._source.inputs],
             max_autotune=self._config.max_autotune,
         )
 
     def _tensors(self, feeds: Arrays) -> list[torch.Tensor]:
-        return [torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self._part.inputs]
+        return [torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self._source.inputs]
 
     def _checked(self, path: Path, constants: dict[str, torch.Tensor], sizes: Sizes) -> tuple[Check, ...]:
         """Against torch, as the exporter checks its graphs."""
-        part, precision = self._part, self._card.precision
-        runners = [*torch_runners(part, precision), lambda: self._runner(path, constants)]
-        return tuple(compared_component(part, seeded_inputs(part, sizes), runners, Tolerance.at(precision)))
+        source, precision = self._source, self._card.precision
+        runners = [*torch_runners(source, precision), lambda: self._runner(path, constants)]
+        return tuple(
+            compared_component(source, seeded_inputs(source, sizes), runners, Tolerance.at(precision))
+        )
 
     def _runner(self, path: Path, constants: dict[str, torch.Tensor]) -> Runner:
         runner = torch._inductor.aoti_load_package(str(path))

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.streams import Streams, at_least_single
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.dtypes import at_least_single
 
 
 class Heads(NamedTuple):

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, at_least_single
+from dit4sr.export.architectures.dit4sr.released.streams import Grid
+from dit4sr.export.architectures.dtypes import at_least_single
 from dit4sr.runtime.sampling.positions import centred_start, sine_cosine_positions
 
 TIME_CHANNELS = 256

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -58,8 +57,3 @@ class Modulation(NamedTuple):
 def layer_norm(tokens: Tensor) -> Tensor:
     """LayerNorm without weights: AdaLN supplies them."""
     return F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
-
-
-def at_least_single(tensor: Tensor) -> Tensor:
-    """The tensor in FP32 at least, as statistics want it even where the tokens are half."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
