@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from dit4sr.runtime.backends.compatibility import AUTO, Compatibility
 from dit4sr.runtime.backends.inductor import compatibility as inductor
-from dit4sr.runtime.backends.inductor.backend import Inductor
 from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
-from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
-from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
+
+# A backend is imported when it is opened: a process runs one of them, and importing the runtime stays cheap.
+# ruff: noqa: PLC0415
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,26 @@ class Candidate:
 
 def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = False) -> list[Candidate]:
     """Every backend, best first."""
+
+    def open_tensorrt() -> Backend:
+        from dit4sr.runtime.backends.tensorrt.backend import TensorRt
+
+        return TensorRt()
+
+    def open_inductor() -> Backend:
+        from dit4sr.runtime.backends.inductor.backend import Inductor
+
+        return Inductor(inductor.chosen_target(bundle, device), threads)
+
+    def open_onnxruntime() -> Backend:
+        from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
+
+        return OnnxRuntime(device, threads, frugal=frugal)
+
     return [
-        Candidate(tensorrt.compatibility(bundle, device), TensorRt),
-        Candidate(
-            inductor.compatibility(bundle, device),
-            lambda: Inductor(inductor.chosen_target(bundle, device), threads),
-        ),
-        Candidate(
-            onnxruntime.compatibility(device),
-            lambda: OnnxRuntime(device, threads, frugal=frugal),
-        ),
+        Candidate(tensorrt.compatibility(bundle, device), open_tensorrt),
+        Candidate(inductor.compatibility(bundle, device), open_inductor),
+        Candidate(onnxruntime.compatibility(device), open_onnxruntime),
     ]
 
 

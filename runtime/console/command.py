@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -41,6 +40,9 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
 
 
 def _version() -> str:
+    # It takes as long to import as half of NumPy, and is needed only when all is lost.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
         return version("dit4sr")
     except PackageNotFoundError:

@@ -91,7 +91,7 @@ def test_an_exported_bundle_restores_what_torch_restores(exported, size, steps, 
         ours = upscaler.upscale(photo, prompt="a cat", negative="!", seed=7, settings=settings).picture
         prompts = {"positive": settings.wording.positive("a cat"), "negative": "!"}
         encoded = {side: upscaler._text.encode(words) for side, words in prompts.items()}
-    arrays = {side: (embedding.text, embedding.pooled) for side, embedding in encoded.items()}
+    arrays = {side: (embedding["text"], embedding["pooled"]) for side, embedding in encoded.items()}
     theirs = restore_with_torch(photo, exported.system, arrays, steps=steps, guidance=guidance, seed=7)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).max() <= 1
@@ -112,10 +112,10 @@ def test_words_reach_the_network_as_the_released_pipeline_lays_them_out(exported
         embedding = upscaler._text.encode("a cat")
     (clip_l, pooled_l), (clip_g, pooled_g) = answers["text_clip_l"], answers["text_clip_g"]
     rows = len(clip_l[0])
-    np.testing.assert_allclose(embedding.text[:rows, : clip_l.shape[2]], clip_l[0], atol=1e-5)
-    np.testing.assert_allclose(embedding.text[:rows, clip_l.shape[2] : SIDE_BY_SIDE], clip_g[0], atol=1e-5)
-    assert not embedding.text[:rows, SIDE_BY_SIDE:].any()
+    np.testing.assert_allclose(embedding["text"][:rows, : clip_l.shape[2]], clip_l[0], atol=1e-5)
+    np.testing.assert_allclose(embedding["text"][:rows, clip_l.shape[2] : SIDE_BY_SIDE], clip_g[0], atol=1e-5)
+    assert not embedding["text"][:rows, SIDE_BY_SIDE:].any()
     [t5] = answers["text_t5"] if isinstance(answers["text_t5"], tuple) else [answers["text_t5"]]
-    np.testing.assert_allclose(embedding.text[rows:], t5[0], atol=1e-4)
-    np.testing.assert_allclose(embedding.pooled, torch.cat([pooled_l[0], pooled_g[0]]), atol=1e-5)
-    assert embedding.text.std() > 0.01
+    np.testing.assert_allclose(embedding["text"][rows:], t5[0], atol=1e-4)
+    np.testing.assert_allclose(embedding["pooled"], torch.cat([pooled_l[0], pooled_g[0]]), atol=1e-5)
+    assert embedding["text"].std() > 0.01

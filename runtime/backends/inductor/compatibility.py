@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 from collections.abc import Iterator, Sequence
@@ -69,7 +68,9 @@ def _installed() -> str | None:
     """The version of torch, without importing it."""
     if importlib.util.find_spec("torch") is None:
         return None
-    return importlib.metadata.version("torch")
+    from importlib.metadata import version  # noqa: PLC0415  (takes as long to import as half of NumPy)
+
+    return version("torch")
 
 
 def _minor(version: str) -> list[str]:

@@ -5,7 +5,6 @@ Its runtime dies of a missing driver instead of reporting it, so the driver is a
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 import sys
@@ -72,10 +71,13 @@ def _version() -> str:
     """TensorRT's version without importing it; by import where a system package left no record."""
     if importlib.util.find_spec("tensorrt") is None:
         return ""
+    # It takes as long to import as half of NumPy.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     for name in DISTRIBUTIONS:
         try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            return version(name)
+        except PackageNotFoundError:
             continue
     return str(importlib.import_module("tensorrt").__version__)
 

@@ -55,7 +55,7 @@ def test_an_internal_error_is_one_line_in_a_checkout_that_is_not_installed(capsy
     def absent(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("dit4sr.runtime.console.command.version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
     assert run_command(raising(ValueError("here")), []) == 1
     assert capsys.readouterr().err.endswith("(dit4sr from a checkout)\n")
 
