@@ -20,8 +20,8 @@ from torch.nn.utils import convert_conv2d_weight_memory_format as in_layout
 
 from dit4sr.bench.gpu.autoencoder import CHANNELS, LATENT, Decoder, Encoder
 from dit4sr.export import architectures
-from dit4sr.export.architectures.anatomy import tera_flops
 from dit4sr.export.architectures.protocol import Architecture, Config
+from dit4sr.export.architectures.summary import tera_flops
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.engines.inductor.mixed import MixedModule
 from dit4sr.export.engines.inductor.packaging import compile_package, write_weights
@@ -105,8 +105,8 @@ class Workload:
         """Floating-point operations of a step."""
         factor = self.architecture.sampling().vae_factor
         picture = (factor * self.latent[0], factor * self.latent[1])
-        anatomy = self.architecture.anatomy(self.config, picture, self.text_tokens)
-        return tera_flops(anatomy.released if released else anatomy.simplified, rows=ROWS, steps=1) * 1e12
+        summary = self.architecture.summary(self.config, picture, self.text_tokens)
+        return tera_flops(summary.released if released else summary.simplified, rows=ROWS, steps=1) * 1e12
 
 
 def random_weights(module: nn.Module) -> Callable[[str], Tensor]:

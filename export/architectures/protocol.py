@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import click
     from torch import nn
 
-    from dit4sr.export.architectures.anatomy import Anatomy
     from dit4sr.export.architectures.layer_names import LayerNames
+    from dit4sr.export.architectures.summary import ModelSummary
     from dit4sr.export.component import ComponentSource
     from dit4sr.export.sampling import Sampling
     from dit4sr.export.weights.checkpoint import Checkpoint
@@ -93,7 +93,7 @@ class Architecture(Protocol):
         """A network with weights drawn from a seed, for trying and timing."""
         ...
 
-    def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
+    def summary(self, config: Config, picture: tuple[int, int], text_tokens: int) -> ModelSummary:
         """Parameters of a network, and its multiply-accumulates for a picture of this height and width."""
         ...
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dit4sr.export import architectures
-from dit4sr.export.architectures.anatomy import Anatomy, tera_flops
 from dit4sr.export.architectures.protocol import Choices, Config
+from dit4sr.export.architectures.summary import ModelSummary, tera_flops
 from dit4sr.export.pipeline import NO_CHOICES
 from dit4sr.export.weights.checkpoint import open_checkpoint
 from dit4sr.runtime.console.table import SEPARATOR, format_bytes, format_table
@@ -26,7 +26,7 @@ class Description:
     config: Config
     tensors: int
     stored_bytes: Mapping[str, int]
-    anatomy: Anatomy
+    summary: ModelSummary
     height: int
     width: int
     text_tokens: int
@@ -36,32 +36,32 @@ class Description:
     @property
     def live(self) -> int:
         """Number of parameters that reach the output."""
-        return sum(group.live for group in self.anatomy.parameters)
+        return sum(group.live for group in self.summary.parameters)
 
     @property
     def dead(self) -> int:
         """Number of parameters that never reach the output."""
-        return sum(group.dead for group in self.anatomy.parameters)
+        return sum(group.dead for group in self.summary.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON; ``fp32`` and so on are bytes of the live parameters."""
         values = asdict(self)
-        anatomy = {key: value for key, value in values.pop("anatomy").items() if key != "summary"}
-        anatomy.pop("tensors")
-        anatomy["parameters"] = [
+        summary = {key: value for key, value in values.pop("summary").items() if key != "headline"}
+        summary.pop("tensors")
+        summary["parameters"] = [
             asdict(group) | {name: size * group.live for name, size in BYTES_PER_ELEMENT.items()}
-            for group in self.anatomy.parameters
+            for group in self.summary.parameters
         ]
         per_picture = {"rows": self.rows, "steps": self.steps}
         return (
             values
-            | anatomy
+            | summary
             | {
                 "total": self.live + self.dead,
                 "live": self.live,
                 "dead": self.dead,
-                "released_tflop_per_picture": tera_flops(self.anatomy.released, **per_picture),
-                "simplified_tflop_per_picture": tera_flops(self.anatomy.simplified, **per_picture),
+                "released_tflop_per_picture": tera_flops(self.summary.released, **per_picture),
+                "simplified_tflop_per_picture": tera_flops(self.summary.simplified, **per_picture),
             }
         )
 
@@ -86,14 +86,14 @@ def describe(
         config, tensors = architecture.load(opened, choices).to_json(), len(opened.tensors)
         for tensor in opened.tensors.values():
             stored[tensor.dtype] = stored.get(tensor.dtype, 0) + tensor.bytes
-    anatomy = architecture.anatomy(config, size, text_tokens)
+    summary = architecture.summary(config, size, text_tokens)
     return Description(
         checkpoint=None if checkpoint is None else str(checkpoint),
         title=architecture.sampling().name,
         config=config,
-        tensors=anatomy.tensors if tensors is None else tensors,
+        tensors=summary.tensors if tensors is None else tensors,
         stored_bytes=stored,
-        anatomy=anatomy,
+        summary=summary,
         height=size[0],
         width=size[1],
         text_tokens=text_tokens,
@@ -117,7 +117,7 @@ def format_description(description: Description) -> str:
 def _headline(d: Description) -> str:
     lines = [
         f"{d.title} transformer: {d.checkpoint or 'the published architecture'}",
-        f"{d.anatomy.summary}; {d.tensors} tensors",
+        f"{d.summary.headline}; {d.tensors} tensors",
     ]
     if d.stored_bytes:
         stored = ", ".join(f"{format_bytes(count)} of {dtype}" for dtype, count in d.stored_bytes.items())
@@ -127,8 +127,8 @@ def _headline(d: Description) -> str:
 
 def _parameter_table(d: Description) -> str:
     rows: list[Any] = []
-    for origin in dict.fromkeys(group.origin for group in d.anatomy.parameters):
-        groups = [group for group in d.anatomy.parameters if group.origin == origin]
+    for origin in dict.fromkeys(group.origin for group in d.summary.parameters):
+        groups = [group for group in d.summary.parameters if group.origin == origin]
         rows += [_parameter_row(group.name, group.live, group.dead) for group in groups]
         live, dead = sum(g.live for g in groups), sum(g.dead for g in groups)
         rows += [SEPARATOR, _parameter_row(f"= {origin}", live, dead), SEPARATOR]
@@ -142,7 +142,7 @@ def _parameter_row(name: str, live: int, dead: int) -> list[str]:
 
 
 def _memory(d: Description) -> str:
-    table, resident = d.anatomy.position_table, d.anatomy.resident
+    table, resident = d.summary.position_table, d.summary.resident
     share = 1 - resident / (d.live + d.dead + table)
     return (
         "Bytes are of the live parameters. Dead ones are never read, or multiplied with and then discarded.\n"
@@ -153,13 +153,13 @@ def _memory(d: Description) -> str:
 
 
 def _macs_table(d: Description) -> str:
-    macs = {group: (d.anatomy.released[group], d.anatomy.simplified[group]) for group in d.anatomy.released}
+    macs = {group: (d.summary.released[group], d.summary.simplified[group]) for group in d.summary.released}
     rows: list[Any] = [[group, *map(_giga, counts)] for group, counts in macs.items() if counts[0]]
     released, simplified = (sum(counts) for counts in zip(*macs.values(), strict=True))
     rows += [SEPARATOR, ["= all", _giga(released), _giga(simplified)]]
     table = format_table(["multiply-accumulates of a step, one row (G)", "released", "simplified"], rows)
     tera = [
-        tera_flops(count, rows=d.rows, steps=d.steps) for count in (d.anatomy.released, d.anatomy.simplified)
+        tera_flops(count, rows=d.rows, steps=d.steps) for count in (d.summary.released, d.summary.simplified)
     ]
     return (
         f"{table}\n{d.height}×{d.width}, {d.text_tokens} text tokens. "

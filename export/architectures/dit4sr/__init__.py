@@ -16,11 +16,11 @@ from dit4sr.export.architectures.dit4sr.options import OPTIONS
 if TYPE_CHECKING:
     import click
 
-    from dit4sr.export.architectures.anatomy import Anatomy
     from dit4sr.export.architectures.dit4sr.config import TransformerConfig
     from dit4sr.export.architectures.dit4sr.network import Dit4sr
     from dit4sr.export.architectures.dit4sr.reference import ReleasedReference
     from dit4sr.export.architectures.protocol import Choices, Config
+    from dit4sr.export.architectures.summary import ModelSummary
     from dit4sr.export.sampling import Sampling
     from dit4sr.export.weights.checkpoint import Checkpoint
 
@@ -71,11 +71,11 @@ class Dit4srArchitecture:
 
         return random_network(self._config(config), seed)
 
-    def anatomy(self, config: Config, picture: tuple[int, int], text_tokens: int) -> Anatomy:
+    def summary(self, config: Config, picture: tuple[int, int], text_tokens: int) -> ModelSummary:
         """Parameters and multiply-accumulates of a DiT4SR, counted on meta tensors."""
-        from dit4sr.export.architectures.dit4sr.anatomy import anatomy_of
+        from dit4sr.export.architectures.dit4sr.summary import summary_of
 
-        return anatomy_of(self._config(config), picture, text_tokens, self.sampling().vae_factor)
+        return summary_of(self._config(config), picture, text_tokens, self.sampling().vae_factor)
 
     def reference(self, config: Config) -> ReleasedReference:
         """The released formulation of a DiT4SR."""

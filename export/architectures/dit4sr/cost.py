@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dit4sr.export.architectures.anatomy import MacCount
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
 from dit4sr.export.architectures.dit4sr.layout import meta_transformer
+from dit4sr.export.architectures.summary import MacCount
 
 _MLP = r"\.ff\.(net\..*|expand|contract)$"
 

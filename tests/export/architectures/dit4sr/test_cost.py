@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dit4sr.export.architectures.anatomy import tera_flops
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs
+from dit4sr.export.architectures.summary import tera_flops
 
 COPIED, OWN = Flavour.COPIED, Flavour.OWN
 

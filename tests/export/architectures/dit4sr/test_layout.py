@@ -6,7 +6,6 @@ import math
 
 from support.networks import inputs_for, seeded_transformer, tiny_config
 
-from dit4sr.export.architectures.dit4sr.anatomy import parameter_groups
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 from dit4sr.export.architectures.dit4sr.layout import (
     POSITION_TABLE,
@@ -17,6 +16,7 @@ from dit4sr.export.architectures.dit4sr.layout import (
     released_layout,
     unread_tensors,
 )
+from dit4sr.export.architectures.dit4sr.summary import parameter_groups
 
 
 def parameters(layout, keys=None) -> int:

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.anatomy import Anatomy, ParameterGroup
 from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.export.architectures.step import Step, step_recipes
+from dit4sr.export.architectures.summary import ModelSummary, ParameterGroup
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.sampling import Sampling
 from dit4sr.export.weights.checkpoint import check_layout
@@ -130,11 +130,11 @@ class ToyArchitecture:
     def random(self, config, seed: int) -> ToyNetwork:
         return ToyNetwork(config["channels"], RandomWeights(layout(config["channels"]), seed))
 
-    def anatomy(self, config, picture, _text_tokens) -> Anatomy:
+    def summary(self, config, picture, _text_tokens) -> ModelSummary:
         channels, pixels = config["channels"], picture[0] * picture[1] // 64
         macs = {"everything": 9 * channels**2 * pixels}
         group = ParameterGroup("everything", "a toy", 2 * channels * (9 * channels + 1), 0)
-        return Anatomy("two convolutions", 4, (group,), 0, group.live // 2, macs, macs)
+        return ModelSummary("two convolutions", 4, (group,), 0, group.live // 2, macs, macs)
 
     def reference(self, _config):
         raise AssertionError("nobody benchmarks a toy")

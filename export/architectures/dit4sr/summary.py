@@ -7,7 +7,6 @@ import re
 
 import torch
 
-from dit4sr.export.architectures.anatomy import Anatomy, ParameterGroup
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
@@ -18,6 +17,7 @@ from dit4sr.export.architectures.dit4sr.layout import (
     unread_tensors,
 )
 from dit4sr.export.architectures.dit4sr.simplify import resident_parameters
+from dit4sr.export.architectures.summary import ModelSummary, ParameterGroup
 from dit4sr.runtime.errors import BadInputError
 
 _BASE, _ADDED = "SD3.5-Medium", "added by DiT4SR"
@@ -39,14 +39,16 @@ GROUPS = {
 """Parameter groups: where they come from, and the keys they claim; the first match wins."""
 
 
-def anatomy_of(config: TransformerConfig, picture: tuple[int, int], text_tokens: int, factor: int) -> Anatomy:
+def summary_of(
+    config: TransformerConfig, picture: tuple[int, int], text_tokens: int, factor: int
+) -> ModelSummary:
     """The figures of a DiT4SR for one size of picture; ``factor`` is the VAE's."""
     latent = latent_of(picture, config, factor)
     with torch.device("meta"):
         resident = resident_parameters(Denoiser(config))
     dual = len(config.dual_attention_layers)
-    return Anatomy(
-        summary=f"{config.num_layers} blocks of width {config.width} ({config.num_attention_heads} heads of "
+    return ModelSummary(
+        headline=f"{config.num_layers} blocks of width {config.width} ({config.num_attention_heads} heads of "
         f"{config.attention_head_dim}), {dual} with dual attention; "
         f"flavour {config.flavour.value}, variant {config.variant.value}",
         tensors=len(released_layout(config)),

@@ -20,10 +20,10 @@ class ParameterGroup:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelSummary:
     """The figures of a network for one size of picture, counted without its weights."""
 
-    summary: str
+    headline: str
     """One line that says how many blocks of what kind the network has."""
     tensors: int
     """Number of tensors in a published checkpoint."""
