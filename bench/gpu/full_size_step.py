@@ -30,17 +30,6 @@ from dit4sr.runtime.console.options import json_option
 from dit4sr.runtime.console.output import print_result
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
-SMALL = {
-    "num_layers": 2,
-    "num_attention_heads": 1,
-    "caption_projection_dim": 64,
-    "joint_attention_dim": 24,
-    "pooled_projection_dim": 20,
-    "pos_embed_max_size": 6,
-    "sample_size": 8,
-    "dual_attention_layers": [0],
-}
-"""What a network that only tries the code has other than the published one."""
 REPEATS = {"cuda": 30, "cpu": 2}
 WARM_UP = 3
 
@@ -48,10 +37,10 @@ WARM_UP = 3
 def workload(size: str, device: str, dtype: str) -> Workload:
     """The workload of a size, on a device and in a type."""
     place, kind = torch.device(device), getattr(torch, dtype)
-    published = architectures.named(architectures.DEFAULT).published({})
+    architecture = architectures.named(architectures.DEFAULT)
     if size == "full":
-        return Workload(published, (64, 64), 333, place, kind)
-    return Workload({**published, **SMALL}, (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
+        return Workload(architecture.published({}), (64, 64), 333, place, kind)
+    return Workload(architecture.smallest(), (4, 4), 5, place, kind, vae_channels=(32, 32, 32, 32))
 
 
 @torch.no_grad()

@@ -89,6 +89,10 @@ class Architecture(Protocol):
         """The config of the published network."""
         ...
 
+    def smallest(self) -> Config:
+        """The config of a network that has every kind of layer and is quick to make, to try code with."""
+        ...
+
     def random(self, config: Config, seed: int) -> Network:
         """A network with weights drawn from a seed, for trying and timing."""
         ...

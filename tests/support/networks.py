@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from dit4sr.export.architectures.dit4sr import ARCHITECTURE
-from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
+from dit4sr.export.architectures.dit4sr.config import SMALLEST, Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.layout import released_layout
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
@@ -42,16 +43,7 @@ def tiny_config(flavour: Flavour = Flavour.OWN, variant: Variant = Variant.FULL)
 
 def smallest_config(flavour: Flavour = Flavour.OWN) -> TransformerConfig:
     """One megabyte of weights with every kind of tensor: for tests that write hundreds of checkpoints."""
-    return TransformerConfig(
-        num_layers=2,
-        num_attention_heads=1,
-        joint_attention_dim=24,
-        pooled_projection_dim=20,
-        pos_embed_max_size=6,
-        sample_size=8,
-        dual_attention_layers=(0,),
-        flavour=flavour,
-    )
+    return replace(SMALLEST, flavour=flavour)
 
 
 def seeded_transformer(config: TransformerConfig, dtype: torch.dtype = torch.float64) -> Transformer:

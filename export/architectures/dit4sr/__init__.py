@@ -65,6 +65,12 @@ class Dit4srArchitecture:
         """The config at SD3.5-Medium's sizes; its flavour is copied unless the variant rules it out."""
         return self._published(choices).to_json()
 
+    def smallest(self) -> Config:
+        """The config of two blocks, one of them with dual attention, on one head."""
+        from dit4sr.export.architectures.dit4sr.config import SMALLEST
+
+        return SMALLEST.to_json()
+
     def random(self, config: Config, seed: int) -> Dit4sr:
         """A DiT4SR with weights drawn from a seed."""
         from dit4sr.export.architectures.dit4sr.network import random_network

@@ -178,3 +178,15 @@ def _refuse_other_architectures(values: Mapping[str, Any], config: TransformerCo
         )
     if config.in_channels != config.out_channels:
         raise ValueError(f"{config.in_channels} channels in, {config.out_channels} out")
+
+
+SMALLEST = TransformerConfig(
+    num_layers=2,
+    num_attention_heads=1,
+    joint_attention_dim=24,
+    pooled_projection_dim=20,
+    pos_embed_max_size=6,
+    sample_size=8,
+    dual_attention_layers=(0,),
+)
+"""Every kind of tensor in a megabyte of weights: to try code with, and for tests."""

@@ -127,6 +127,9 @@ class ToyArchitecture:
     def published(self, _choices) -> dict:
         return {"channels": 16}
 
+    def smallest(self) -> dict:
+        return {"channels": 4}
+
     def random(self, config, seed: int) -> ToyNetwork:
         return ToyNetwork(config["channels"], RandomWeights(layout(config["channels"]), seed))
 
