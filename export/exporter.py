@@ -21,6 +21,7 @@ from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
 from dit4sr.export.graph.passes.report import PassReport, run_pass
 from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.export.graph.tracing import OPSET, attach_operators, trace
+from dit4sr.export.libraries import installed_versions
 from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import Prompt
 from dit4sr.export.verify import elements, memory_needed, verify_components
@@ -42,7 +43,7 @@ from dit4sr.runtime.manifest import (
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
-LIBRARIES = ("dit4sr", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+LIBRARIES = ("dit4sr", "torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy")
 
 
 @dataclass(frozen=True)
@@ -212,5 +213,4 @@ def available_memory() -> int | None:
 
 
 def _versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return versions | {"python": platform.python_version()}
+    return installed_versions(LIBRARIES) | {"python": platform.python_version()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from dit4sr.bench.measure.limits import Limits
 from dit4sr.bench.record import Environment
 from dit4sr.bench.references import peak_of
+from dit4sr.export.libraries import installed_versions
 
 BUSY = 0.1
 """Share of all cores that other work may use before timings are no record."""
@@ -26,7 +26,7 @@ def environment(limits: Limits, device: str, background: float) -> Environment:
         memory_bytes=_memory(),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions=_versions(),
+        versions=installed_versions(LIBRARIES),
         load=round(background, 2),
         is_busy=background > BUSY * cores,
         copy_bandwidth=limits.copy_bandwidth,
@@ -35,16 +35,6 @@ def environment(limits: Limits, device: str, background: float) -> Environment:
         rate_precision=limits.precision,
         device_peak=None if device == "cpu" else peak_of(machine),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _processor() -> str:

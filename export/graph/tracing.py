@@ -10,7 +10,7 @@ import onnx_ir as ir
 import torch
 
 from dit4sr.export.component import ComponentSource
-from dit4sr.export.quiet import quiet_libraries
+from dit4sr.export.libraries import quiet_libraries
 from dit4sr.kernels.depthwise_inject import onnx_function as depthwise_inject
 from dit4sr.kernels.joint_attention import onnx_function as joint_attention
 from dit4sr.runtime.axes import Sizes, axis_length

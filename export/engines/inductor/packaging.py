@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.quiet import quiet_libraries
+from dit4sr.export.libraries import quiet_libraries
 
 SAFETENSORS_TYPES = {
     torch.float64: "F64",

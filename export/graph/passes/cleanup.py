@@ -6,7 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
 from onnxscript import optimizer
 
-from dit4sr.export.quiet import quiet_libraries
+from dit4sr.export.libraries import quiet_libraries
 
 
 def simplify_graph(model: ir.Model) -> None:

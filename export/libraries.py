@@ -1,12 +1,22 @@
-"""Silencing of libraries that would print to the user's screen."""
+"""The libraries that are installed: their versions, and silence for those that would print to the screen."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+
+def installed_versions(names: Sequence[str]) -> dict[str, str]:
+    """Versions of those of some distributions that are installed; either of two may bring the same module."""
+    versions = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 @contextlib.contextmanager
