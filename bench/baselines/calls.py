@@ -18,7 +18,6 @@ SAYS = {
     COMPILED: "the released formulation through torch.compile",
     PLAIN: "the released network as torch exports it, in the same runtime",
 }
-NAMES = tuple(SAYS)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ PLACES = (
     ("chelsea", 44, 190),
 )
 """The crops of the test set: photograph, top and left."""
-SAMPLE_SIZES = {"astronaut": (512, 512), "chelsea": (300, 448), "coffee": (400, 600)}
 """Height and width of the sample photographs, whole but for what a quarter does not divide."""
 
 
@@ -60,16 +59,6 @@ def held_out_pairs() -> tuple[Pair, ...]:
                 spoil(truth, blur=blur, noise=noise, quality=quality, seed=place),
             )
         )
-    return tuple(pairs)
-
-
-@cache
-def sample_pairs() -> tuple[Pair, ...]:
-    """The samples that ship with the runtime: three photographs, spoilt as a phone and a messenger would."""
-    pairs = []
-    for place, (name, (height, width)) in enumerate(SAMPLE_SIZES.items()):
-        truth = held_out_photograph(name)[:height, :width]
-        pairs.append(Pair(name, truth, spoil(truth, blur=1.2, noise=6.0, quality=75, seed=100 + place)))
     return tuple(pairs)
 
 
