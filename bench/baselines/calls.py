@@ -13,11 +13,7 @@ from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 
 EAGER, COMPILED, PLAIN = "eager", "compile", "plain"
-SAYS = {
-    EAGER: "the released formulation in eager torch",
-    COMPILED: "the released formulation through torch.compile",
-    PLAIN: "the released network as torch exports it, in the same runtime",
-}
+"""The released formulation in eager torch and through torch.compile; the network as torch exports it."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ PLACES = (
     ("chelsea", 44, 190),
 )
 """The crops of the test set: photograph, top and left."""
-"""Height and width of the sample photographs, whole but for what a quarter does not divide."""
 
 
 @dataclass(frozen=True)
