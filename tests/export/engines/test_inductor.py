@@ -227,9 +227,9 @@ def test_the_command_adds_to_the_bundle_that_is_there(tmp_path, monkeypatch, cap
     bundle = write_toy_bundle(tmp_path / "toy")
     weights = write_checkpoint(tmp_path / "checkpoint", smallest_config())
 
-    def build(_bundle, *, parts, config, folder, **_):
+    def build(_bundle, *, sources, config, folder, **_):
         assert config == InductorConfig(device="cpu", picture=(256, 512), max_autotune=True)
-        assert {"prepare", "step"} <= {part.name for part in parts}
+        assert {"prepare", "step"} <= {source.name for source in sources}
         path = folder / "step.pt2"
         path.write_bytes(b"code")
         return (Engine("inductor", "step", (record_of(path, folder),) * 2, "fp16", "cpu", {}, ()),)
