@@ -1,4 +1,4 @@
-"""Precision, written into the graph: products in half, everything that accumulates in FP32.
+"""Precision, written into the graph: MatMuls and their like in half, everything that accumulates in FP32.
 
 Three kinds of node. *Products* (MatMuls, convolutions, our operators) run in half. *Movers* (reshape, split,
 concatenate) keep the type of what they move. All others, the norms, modulations, gates, residual sums,
@@ -75,7 +75,7 @@ def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
         ):
             half.add(node)
     for node in reversed(graph):
-        # Tokens that only products read are rounded before they are moved, once.
+        # Tokens that only MatMuls read are rounded before they are moved, once.
         if node.op_type in MOVERS and _moves_numbers(node) and _only_read_by(node, half):
             half.add(node)
     return half
