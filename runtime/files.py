@@ -16,13 +16,16 @@ from pathlib import Path
 from dit4sr.runtime.errors import BadInputError
 
 CHUNK = 1 << 22
+AT_FDCWD, NO_REPLACE, EXCHANGE = -100, 1, 2
+"""Numbers of the kernel's renameat2."""
 
 
 @contextmanager
 def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a hidden sibling to fill; on success it takes the target's place, on any failure it is gone.
 
-    With ``replace`` an existing target is swapped out in one step and then removed.
+    With ``replace`` an existing target is swapped out in one step and then removed; without, a target that
+    appears meanwhile stays.
     """
     target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +39,7 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
         if replace and target.exists():
             _exchange(scratch, target)
         else:
-            scratch.rename(target)
+            _move(scratch, target)
         _sync(target.parent)
     finally:
         # After an exchange this is the old target; after a rename it is nothing.
@@ -45,11 +48,11 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
     """Write a file whole or not at all; without ``replace`` an existing target is an error."""
-    partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        partial, handle = _draft(target)
         try:
-            with partial.open("wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,6 +87,16 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _draft(target: Path) -> tuple[Path, int]:
+    """Create a file beside a target, open for writing: new, under a name of its own, behind no link.
+
+    A name that several writers share would give one of them the other's bytes.
+    """
+    path = target.with_name(f".{target.name[:32]}.{os.urandom(8).hex()}.partial")
+    never_what_is_there = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    return path, os.open(path, os.O_WRONLY | never_what_is_there | getattr(os, "O_BINARY", 0), 0o666)
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -92,18 +105,34 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _move(first: Path, second: Path) -> None:
+    """Rename a directory, to a name that is free."""
+    try:
+        if not _rename_by_kernel(first, second, NO_REPLACE):
+            first.rename(second)  # which takes the place of an empty directory, and of no other
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+            raise
+        raise BadInputError(
+            f"{second} has appeared meanwhile", fix="choose another name, or replace it with --force"
+        ) from None
+
+
 def _exchange(first: Path, second: Path) -> None:
     """Swap two directories, in one step where the kernel can."""
-    if sys.platform == "linux":
-        at_fdcwd, rename_exchange = -100, 2
-        libc = ctypes.CDLL(None, use_errno=True)
-        if hasattr(libc, "renameat2"):
-            names = (os.fsencode(first), os.fsencode(second))
-            if libc.renameat2(at_fdcwd, names[0], at_fdcwd, names[1], rename_exchange) == 0:
-                return
-            if (code := ctypes.get_errno()) not in {errno.EINVAL, errno.ENOSYS}:
-                raise OSError(code, os.strerror(code), str(second))
-    aside = first.with_suffix(".replaced")
-    second.rename(aside)
-    first.rename(second)
-    aside.rename(first)
+    if not _rename_by_kernel(first, second, EXCHANGE):
+        aside = first.with_suffix(".replaced")
+        second.rename(aside)
+        first.rename(second)
+        aside.rename(first)
+
+
+def _rename_by_kernel(first: Path, second: Path, how: int) -> bool:
+    """Rename as Linux can and Python cannot; false where this kernel or file system cannot."""
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None, use_errno=True), "renameat2"):
+        return False
+    if libc.renameat2(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), how) == 0:
+        return True
+    if (code := ctypes.get_errno()) in {errno.EINVAL, errno.ENOSYS}:
+        return False
+    raise OSError(code, os.strerror(code), str(second))

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from support.runtime_pictures import odd_pictures, oriented, pixels, profile, saved, transparent
 
+from dit4sr.runtime import files
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
@@ -153,13 +154,14 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_loses_nothing(toy_bundle, tmp_path, capfd):
+def test_a_full_disk_loses_nothing(toy_bundle, tmp_path, capfd, monkeypatch):
     """The real error of a full device, met while the picture is written."""
     source = tmp_path / "a.png"
     source.write_bytes(ODD[0].content)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"precious")
-    (tmp_path / "out" / ".a.png.partial").symlink_to("/dev/full")
+    full = (tmp_path / "out" / ".partial", os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr(files, "_draft", lambda _: full)
     code = run_command(
         command, [str(source), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--steps=1", "--overwrite"]
     )
