@@ -72,6 +72,14 @@ def test_e4m3_is_torchs_and_saturates(scale):
     assert np.isnan(np.float32(1e9).astype(ml_dtypes.float8_e4m3fn).astype(np.float32))
 
 
+@pytest.mark.parametrize("format_", FORMATS.values(), ids=lambda format_: format_.name)
+def test_the_largest_number_is_the_largest_that_can_be_stored(format_):
+    """A smaller one would be stored as the same, and waste reach in every scale."""
+    limits = ml_dtypes.finfo if format_ is FP8 else ml_dtypes.iinfo
+    assert format_.largest == float(limits(format_.storage).max)
+    assert format_.rounded(np.float32(format_.largest), 1.0) == format_.largest
+
+
 @given(st.floats(1e-12, 6e4), st.sampled_from(list(FORMATS.values())))
 def test_a_scale_holds_its_reach_and_is_a_half(reach, format_):
     scale = format_.scale_for(reach)

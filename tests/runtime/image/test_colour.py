@@ -60,6 +60,14 @@ def test_fix_is_its_definition(fix, definition, height):
     assert (difference > 0).mean() < 1e-3
 
 
+def test_the_spread_of_two_pixels_is_that_of_a_sample():
+    """Torch's, with n - 1: of many pixels it is as good as that of all, and of few it shows."""
+    content, style = (np.full((1, 2, 3), [[[low], [high]]], np.uint8) for low, high in [(98, 102), (50, 150)])
+    expected = as_picture(adain(as_tensor(content), as_tensor(style)))
+    assert expected[0, :, 0].tolist() == [51, 148]
+    assert np.array_equal(ColourFix.ADAIN.apply(content, style), expected)
+
+
 @pytest.mark.parametrize("fix", ColourFix)
 def test_a_picture_in_its_own_colours_stays(fix):
     content, _ = pictures()
