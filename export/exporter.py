@@ -67,7 +67,7 @@ def export_bundle(
     _check_output(config)
     _check_disk(sources, config)
     _check_memory(sources, config)
-    card = pipeline.card(config.precision)
+    card, record = pipeline.card(config.precision), pipeline.record()
     tokenizers = {source.name: source.tokenizer.to_text() for source in sources if source.tokenizer}
 
     with atomic_directory(config.output, replace=config.replace) as folder:
@@ -86,7 +86,7 @@ def export_bundle(
             schema=SCHEMA_VERSION,
             model=card,
             components=components,
-            architecture=pipeline.record(),
+            architecture=record,
             text_encoders=tuple(
                 encoder.name for encoder in pipeline.text_encoders if encoder.name in components
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,9 @@ class Pipeline:
 
     def record(self) -> ArchitectureRecord:
         """The configs of network and VAE for the manifest, from which they can be built anew."""
-        configs = {architectures.NETWORK: self.network.to_json(), architectures.VAE: dict(self.vae_config)}
+        # Diffusers takes tuples as well as lists; JSON has lists.
+        vae = json.loads(json.dumps(dict(self.vae_config)))
+        configs = {architectures.NETWORK: self.network.to_json(), architectures.VAE: vae}
         return ArchitectureRecord(self.architecture, {key: value for key, value in configs.items() if value})
 
 
