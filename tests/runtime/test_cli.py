@@ -7,14 +7,12 @@ import io
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from support.photos import make_photo
@@ -368,52 +366,3 @@ def test_a_ledger_that_was_cut_short_is_still_a_ledger(upscale, folder, tmp_path
     assert upscale(folder, "-o", out, "--resume") == 0
     assert upscale(folder, "-o", out, "--resume") == 0
     assert names(out) == ["a.png", "b.jpg"]
-
-
-# --------------------------------------------------------------------------------------------------- cost
-
-
-def costs(*scripts: str) -> list[float]:
-    """Processor time of fresh processes, start of Python taken off: in turns, each one's best of seven.
-
-    The clock on the wall would count the tests that run beside this one.
-    """
-
-    def once(script: str) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    rounds = [[once(script) for script in ("pass", *scripts)] for _ in range(7)]
-    start, *best = (min(times) for times in zip(*rounds, strict=True))
-    return [seconds - start for seconds in best]
-
-
-def test_importing_costs_less_than_what_it_stands_on():
-    """In proportion to NumPy and Pillow, which makes it hold on machines of any speed."""
-    foundation, library, command_help = costs(
-        "import numpy, PIL.Image",
-        "from dit4sr.runtime import Upscaler",
-        "import sys; from dit4sr.runtime.cli import command\n"
-        "from dit4sr.runtime.console.command import run_command\n"
-        "assert run_command(command, ['--help']) == 0; assert 'numpy' not in sys.modules",
-    )
-    assert library < 2.5 * foundation
-    assert command_help < 1.5 * foundation
-
-
-def test_the_runtime_loads_no_framework(toy_bundle, folder, tmp_path):
-    """Neither when it is imported, nor when it has restored a picture."""
-    script = (
-        "import sys; from dit4sr.runtime.cli import command\n"
-        "from dit4sr.runtime.console.command import run_command\n"
-        "assert run_command(command, sys.argv[1:]) == 0\n"
-        "print([n for n in ('torch', 'onnx', 'diffusers', 'transformers', 'tensorrt') if n in sys.modules])"
-    )
-    arguments = [str(folder), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--steps", "1"]
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
-    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).shape == (32, 32, 3)
