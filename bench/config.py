@@ -11,8 +11,8 @@ from dit4sr.bench.baselines.reference import require_network
 from dit4sr.bench.measure.stopwatch import StopRule
 from dit4sr.bench.pictures import InputPicture
 from dit4sr.runtime import Settings
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 

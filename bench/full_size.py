@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
 
 SEED, TILE, TEXT = 0, 64, 333

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dit4sr.runtime.bundled import sample_photographs
+from dit4sr.runtime.bundles.built_in import sample_photographs
 from dit4sr.runtime.image.photo import Picture, read_content, read_photo
 from dit4sr.runtime.settings import MOST_PIXELS
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dit4sr.bench.measure.statistics import Ratio, Summary
+from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
-from dit4sr.runtime.schema import SchemaError, from_json, to_json
 
 SCHEMA_VERSION = 1
 OURS = "dit4sr"

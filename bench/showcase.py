@@ -15,7 +15,7 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dit4sr.runtime.bundled import Sample, sample_photographs
+from dit4sr.runtime.bundles.built_in import Sample, sample_photographs
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError

@@ -17,8 +17,8 @@ from dit4sr.bench.workload import Workload
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
 from dit4sr.runtime.backends.tap import Recording, TappedBackend
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.sampling.tiles import Tiling

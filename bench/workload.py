@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.axes import axis_length, axis_sizes, latent_size
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import ModelCard, TensorSpec
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import ModelCard, TensorSpec
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def command(
     from dit4sr.calibrate.config import CalibrationConfig, Recipe  # noqa: PLC0415
     from dit4sr.calibrate.study import page as pages  # noqa: PLC0415 - --help answers at once
     from dit4sr.calibrate.study.study import run_study  # noqa: PLC0415
-    from dit4sr.runtime.bundled import tiny_bundle  # noqa: PLC0415
+    from dit4sr.runtime.bundles.built_in import tiny_bundle  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="dit4sr-study-") as scratch:
         config = CalibrationConfig(

@@ -24,10 +24,11 @@ from dit4sr.calibrate.search.selection import Selection, select_kept
 from dit4sr.calibrate.search.sensitivity import measure_sensitivity, most_sensitive_first
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
 from dit4sr.calibrate.source import open_source, split_photos
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Provenance
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
-from dit4sr.runtime.files import atomic_directory, sha256_of
-from dit4sr.runtime.manifest import MANIFEST, Provenance
+from dit4sr.runtime.files.reading import sha256_of
+from dit4sr.runtime.files.whole import atomic_directory
 from dit4sr.runtime.settings import Settings
 
 TABLE = "calibration.json"

@@ -133,7 +133,7 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
     from dit4sr.calibrate.calibrator import calibrate, store_weights_only
     from dit4sr.calibrate.report import format_report
     from dit4sr.calibrate.scales.formats import FORMATS
-    from dit4sr.runtime.bundled import tiny_bundle
+    from dit4sr.runtime.bundles.built_in import tiny_bundle
 
     config = _config(bundle or tiny_bundle(), weights_only or options["precision"], options)
     with StatusLine() as line:

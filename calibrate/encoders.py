@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.tap import Hook, Outputs, TappedBackend
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.metrics import relative_errors
 from dit4sr.runtime.prompt.text_encoder import TextEncoder

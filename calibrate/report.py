@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dit4sr.calibrate.search.evaluator import Verdict
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.console.table import format_bytes, format_table
-from dit4sr.runtime.schema import to_json
 
 
 @dataclass(frozen=True)

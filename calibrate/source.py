@@ -5,9 +5,9 @@ from __future__ import annotations
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.observe.photos import Case, folder_cases, sample_cases, split
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import MANIFEST
 
 
 def open_source(config: CalibrationConfig) -> Bundle:

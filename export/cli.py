@@ -141,7 +141,7 @@ def main() -> None:
 
 
 def _verify(path: Path, json_file: str | None) -> None:
-    from dit4sr.runtime.bundle import Bundle
+    from dit4sr.runtime.bundles.bundle import Bundle
 
     bundle = Bundle.open(path)
     bundle.verify()
@@ -153,7 +153,7 @@ def _verify(path: Path, json_file: str | None) -> None:
 
 def _inspect(path: Path, json_file: str | None) -> None:
     from dit4sr.export.reports.inspection import format_inspection, inspection_json
-    from dit4sr.runtime.bundle import Bundle
+    from dit4sr.runtime.bundles.bundle import Bundle
 
     bundle = Bundle.open(path)
     print_result(format_inspection(bundle), inspection_json(bundle), json_file)
@@ -179,7 +179,7 @@ def _export(options: dict[str, Any], json_file: str | None) -> None:
     _refuse_idle_options(options)
     if not options["no_verify"]:
         require_onnxruntime()
-    from dit4sr.runtime.schema import to_json
+    from dit4sr.runtime.bundles.schema import to_json
 
     if options["checkpoint"] is None and options["random_weights"] is None:
         click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)

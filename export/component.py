@@ -15,7 +15,7 @@ from torch import nn
 from dit4sr.export.weights.folds import Recipe
 from dit4sr.export.weights.sources import WeightSource
 from dit4sr.runtime.axes import Sizes, axis_sizes
-from dit4sr.runtime.manifest import ModelCard, TensorSpec
+from dit4sr.runtime.bundles.manifest import ModelCard, TensorSpec
 
 
 class TokenizerSource(Protocol):

@@ -26,10 +26,7 @@ from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import Prompt
 from dit4sr.export.verify import elements, memory_needed, verify_components
 from dit4sr.runtime.axes import axis_sizes
-from dit4sr.runtime.console.table import format_bytes
-from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
-from dit4sr.runtime.files import atomic_directory
-from dit4sr.runtime.manifest import (
+from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     Check,
@@ -40,6 +37,9 @@ from dit4sr.runtime.manifest import (
     Provenance,
     record_of,
 )
+from dit4sr.runtime.console.table import format_bytes
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files.whole import atomic_directory
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}

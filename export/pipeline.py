@@ -27,8 +27,8 @@ from dit4sr.export.sampling import (
     random_prompts,
 )
 from dit4sr.export.weights.checkpoint import open_checkpoint
-from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.manifest import ArchitectureRecord, ModelCard
+from dit4sr.runtime.bundles.manifest import ArchitectureRecord, ModelCard
+from dit4sr.runtime.files.reading import sha256_of
 
 NO_CHOICES: Choices = {}
 

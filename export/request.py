@@ -11,10 +11,10 @@ from dit4sr.export.engines.registry import EngineRequests
 from dit4sr.export.exporter import PRECISIONS, ExportConfig, export_bundle
 from dit4sr.export.pipeline import Pipeline, checkpoint_pipeline, full_size_pipeline
 from dit4sr.export.tiny import CHECKPOINT
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Manifest
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import MANIFEST, Manifest
 
 Progress = Callable[[str], None]
 

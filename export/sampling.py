@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import ModelCard
 
 Prompt = Mapping[str, NDArray[np.float32]]
 """What a prompt is to the network, by name: for SD3.5's kind ``text`` ``[M, C]`` and ``pooled`` ``[P]``."""

@@ -21,8 +21,8 @@ from torch import Tensor
 from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.weights.folds import evaluate
 from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
+from dit4sr.runtime.bundles.manifest import Check, ModelCard, TensorSpec
 from dit4sr.runtime.errors import AccuracyError
-from dit4sr.runtime.manifest import Check, ModelCard, TensorSpec
 
 LARGE = 200_000_000
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -19,8 +19,8 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import ModelCard
 
 Sizes = Mapping[str, int]
 """What every named axis measures."""

@@ -181,7 +181,7 @@ def command(
         raise click.UsageError("picture and --json cannot both go to standard output")
 
     from dit4sr.runtime.batch.inputs import plan_items
-    from dit4sr.runtime.bundled import tiny_bundle
+    from dit4sr.runtime.bundles.built_in import tiny_bundle
 
     model = model or tiny_bundle()
     items = plan_items(

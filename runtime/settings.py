@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dit4sr.runtime.bundles.manifest import ModelCard
+from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
-from dit4sr.runtime.manifest import ModelCard
 from dit4sr.runtime.prompt.wording import Wording
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise import Rng
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver
-from dit4sr.runtime.schema import to_json
 
 MOST_STEPS = 1000
 MOST_PIXELS = 8192 * 8192

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from dit4sr.runtime.backends.choice import Choice, choose
 from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
-from dit4sr.runtime.files import sha256_of
+from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
-from dit4sr.runtime.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts

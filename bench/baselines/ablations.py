@@ -17,7 +17,7 @@ from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 from dit4sr.export import architectures
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.metrics import psnr_y
 
 INTERVAL = (0.1, 0.9)

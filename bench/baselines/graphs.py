@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Component, ModelCard, TensorSpec, record_of
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, ModelCard, TensorSpec, record_of
 
 if TYPE_CHECKING:
     from dit4sr.export.component import ComponentSource

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from dit4sr.export import architectures
 from dit4sr.export.architectures.protocol import Reference
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 

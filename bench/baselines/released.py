@@ -15,10 +15,10 @@ from PIL import Image
 
 from dit4sr.bench.baselines.reference import reference_of
 from dit4sr.export import architectures
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.image.photo import Picture
-from dit4sr.runtime.manifest import ModelCard
 
 # torch takes seconds to import, and is needed only by those who ask for a baseline.
 # ruff: noqa: PLC0415

@@ -31,7 +31,7 @@ from dit4sr.runtime.backends.inductor import NAME
 from dit4sr.runtime.backends.inductor.backend import Inductor, InductorContext, InductorEngine
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of
-from dit4sr.runtime.manifest import Component, Engine, TensorSpec, record_of
+from dit4sr.runtime.bundles.manifest import Component, Engine, TensorSpec, record_of
 
 Call = Callable[[], Any]
 ROWS, STEPS = 2, 40

@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from dit4sr.calibrate.graph.overlay import OverlayBundle
 from dit4sr.export.graph.tensor_specs import tensor_spec
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import MANIFEST, Component, FileRecord, Provenance, record_of
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Component, FileRecord, Provenance, record_of
 
 _SMALL = 256
 """Bytes of a tensor up to which it stays in the graph."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import FileRecord
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import FileRecord
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dit4sr.calibrate.graph.bundle_rewriting import load_graph
 from dit4sr.calibrate.graph.matmuls import open_attentions
 from dit4sr.export import architectures
 from dit4sr.export.architectures.layer_names import LayerNames
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 STEP = "step"
 

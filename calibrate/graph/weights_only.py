@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph
 from dit4sr.calibrate.graph.qdq import dequantised, restore_later
 from dit4sr.calibrate.scales.formats import INT4, INT8, Format
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 FEWEST = 1024
 """Numbers that a weight must have to be worth its scales."""

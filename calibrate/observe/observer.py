@@ -16,7 +16,7 @@ from dit4sr.calibrate.observe.statistics import Origin, Statistics, photo_digest
 from dit4sr.calibrate.observe.tapped_upscaler import fits_in_memory, tapped_upscaler
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.tap import Outputs
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler

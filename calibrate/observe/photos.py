@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.batch.inputs import plan_items
-from dit4sr.runtime.bundled import sample_photographs
+from dit4sr.runtime.bundles.built_in import sample_photographs
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture, read_content, read_photo
-from dit4sr.runtime.manifest import ModelCard
 
 SCALE = 4
 TRUTH = "-truth"

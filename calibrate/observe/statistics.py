@@ -26,7 +26,7 @@ from dit4sr.calibrate.observe.histogram import (
     magnitudes,
 )
 from dit4sr.runtime.errors import AccuracyError, BadInputError, IntegrityError
-from dit4sr.runtime.files import write_whole
+from dit4sr.runtime.files.whole import write_whole
 
 VERSION = 1
 _FIELDS = ("amax", "counts", "channels")

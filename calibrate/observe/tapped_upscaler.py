@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.tap import Hook, TappedBackend
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.upscaler import Upscaler
 
 _SMALL = 1 << 30

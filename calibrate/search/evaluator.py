@@ -12,7 +12,7 @@ from dit4sr.calibrate.graph.step_graph import STEP
 from dit4sr.calibrate.observe.photos import Case
 from dit4sr.calibrate.observe.tapped_upscaler import fits_in_memory, tapped_upscaler
 from dit4sr.runtime.backends.tap import Recording
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.metrics import psnr_rgb, relative_errors
 from dit4sr.runtime.settings import Settings

@@ -20,8 +20,8 @@ from dit4sr.calibrate.observe.statistics import Statistics
 from dit4sr.calibrate.scales.derivation import derive_qparams
 from dit4sr.calibrate.scales.formats import INT8
 from dit4sr.calibrate.scales.qparams import QuantParams
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Provenance
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Provenance
 from dit4sr.runtime.settings import Settings
 
 PREPARE = "prepare"

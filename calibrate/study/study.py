@@ -19,7 +19,7 @@ from dit4sr.calibrate.search.sensitivity import measure_sensitivity, most_sensit
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
 from dit4sr.calibrate.source import open_source, split_photos
 from dit4sr.calibrate.study.recipes import recipes
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.settings import Settings

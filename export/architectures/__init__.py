@@ -14,7 +14,7 @@ from dit4sr.runtime.errors import BadInputError
 if TYPE_CHECKING:
     from dit4sr.export.architectures.protocol import Architecture, Config
     from dit4sr.export.weights.checkpoint import Checkpoint
-    from dit4sr.runtime.manifest import Manifest
+    from dit4sr.runtime.bundles.manifest import Manifest
 
 NETWORK, VAE = "transformer", "vae"
 """Keys of the configs in a manifest's record of its architecture, named like a checkpoint's folders."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dit4sr.export.component import ComponentSource
     from dit4sr.export.sampling import Sampling
     from dit4sr.export.weights.checkpoint import Checkpoint
-    from dit4sr.runtime.manifest import ModelCard
+    from dit4sr.runtime.bundles.manifest import ModelCard
 
 Config = Mapping[str, Any]
 """A network's sizes and kind, as JSON that only its architecture reads."""

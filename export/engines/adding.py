@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.files import atomic_directory
-from dit4sr.runtime.manifest import MANIFEST, Engine, Manifest
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, Manifest
+from dit4sr.runtime.files.whole import atomic_directory
 
 Progress = Callable[[str], None]
 

@@ -10,7 +10,7 @@ from polygraphy.comparator import Comparator, IterationResult, RunResults
 from polygraphy.logger import G_LOGGER
 
 from dit4sr.export.verify import Arrays, relative_error
-from dit4sr.runtime.manifest import Check
+from dit4sr.runtime.bundles.manifest import Check
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.options import Given
 from dit4sr.export.engines.tensorrt import options as tensorrt
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Manifest
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     from dit4sr.export.pipeline import Pipeline

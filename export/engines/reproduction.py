@@ -18,7 +18,7 @@ from polygraphy.json import save_json
 from polygraphy.logger import G_LOGGER
 
 from dit4sr.export.engines.comparison import Comparison
-from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.files.whole import atomic_directory
 
 INPUTS, GOLDEN, COMMANDS = "inputs.json", "outputs.json", "polygraphy.txt"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 
 def tensor_spec(value: ir.Value) -> TensorSpec:

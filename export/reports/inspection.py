@@ -10,10 +10,10 @@ import onnx_ir as ir
 
 from dit4sr.export.graph.passes.precision import HALVES, PRODUCTS
 from dit4sr.export.graph.passes.report import node_counts
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, Engine
+from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.console.table import format_bytes, format_table
-from dit4sr.runtime.manifest import Component, Engine
-from dit4sr.runtime.schema import to_json
 
 WHY_FP32 = {
     "LayerNormalization": "norm statistics",

@@ -20,7 +20,7 @@ from dit4sr.export.tiny.training.autoencoder import as_image
 from dit4sr.export.tiny.training.flow import SCHEDULE_SHIFT, Restorer
 from dit4sr.export.tiny.training.latents import Scale, encode
 from dit4sr.export.weights.checkpoint import read_json
-from dit4sr.runtime.files import atomic_directory
+from dit4sr.runtime.files.whole import atomic_directory
 from dit4sr.runtime.sampling.noise_levels import noise_levels
 
 Picture = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from dit4sr.runtime.backends.inductor import compatibility as inductor
 from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
 
 # A backend is imported when it is opened: a process runs one of them, and importing the runtime stays cheap.

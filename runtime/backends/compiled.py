@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import ClassVar, TypeVar
 
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, Engine, TensorSpec
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
-from dit4sr.runtime.manifest import Component, Engine, TensorSpec
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Array, Backend, Context, Engine
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 Outputs = Mapping[str, NDArray[Any]]
 """A component's outputs by name, read-only; copy what is to be kept, for the next run may write over them."""

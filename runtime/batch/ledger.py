@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files import sha256_of
+from dit4sr.runtime.files.reading import sha256_of
 
 NAME = ".dit4sr-ledger.jsonl"
 

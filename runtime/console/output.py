@@ -31,7 +31,7 @@ def write_text(file: str, text: str) -> None:
         click.echo(text, nl=False)
         return
     # It brings hashes and locks, which --help needs none of.
-    from dit4sr.runtime.files import write_whole  # noqa: PLC0415
+    from dit4sr.runtime.files.whole import write_whole  # noqa: PLC0415
 
     write_whole(Path(file), text.encode("utf-8"), replace=True)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Backend, Context
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.image.photo import Picture
-from dit4sr.runtime.manifest import ModelCard
 from dit4sr.runtime.sampling.tiles import Blend, Tiling
 
 Floats = NDArray[np.float32]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.files import user_cache
+from dit4sr.runtime.files.folders import user_cache
 
 Embedding = Mapping[str, NDArray[np.float32]]
 """A prompt as the tensors that a network reads, by the names of its inputs.

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Backend, Engine
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import FileRecord
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
-from dit4sr.runtime.manifest import FileRecord
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 
 Floats = NDArray[np.float32]

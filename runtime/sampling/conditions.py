@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Array, Backend, Engine
+from dit4sr.runtime.bundles.manifest import Component, ModelCard
 from dit4sr.runtime.errors import IncompatibleError
-from dit4sr.runtime.manifest import Component, ModelCard
 from dit4sr.runtime.prompt.embedding import Embedding
 from dit4sr.runtime.sampling.positions import sine_cosine_positions
 from dit4sr.runtime.sampling.tiles import Tile

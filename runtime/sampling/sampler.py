@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Array, Backend, Engine
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.errors import AccuracyError
-from dit4sr.runtime.manifest import ModelCard
 from dit4sr.runtime.sampling.conditions import (
     LOOP_INPUTS,
     Conditions,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Backend, Engine
-from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.sampling.conditions import (
     LOOP_INPUTS,
     Conditions,

@@ -13,7 +13,7 @@ from support.quantised_system import TILE, write_half_bundle
 from dit4sr.calibrate.observe.observer import observe
 from dit4sr.calibrate.observe.photos import SCALE, folder_cases
 from dit4sr.calibrate.observe.statistics import Statistics
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.settings import Settings
 
 SIDE = TILE * VAE_FACTOR // SCALE

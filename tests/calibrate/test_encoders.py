@@ -19,7 +19,7 @@ from dit4sr.export.architectures.text_encoders.encoders import checkpoint_encode
 from dit4sr.export.architectures.text_encoders.t5 import T5Config
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 LARGE_ENOUGH = {
     "text_clip_l": ClipConfig(60, 32, 64, 1, 2, 12, 8, "quick_gelu", 1e-5, 2),

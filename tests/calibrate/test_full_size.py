@@ -31,8 +31,8 @@ from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.pipeline import full_size_pipeline
 from dit4sr.export.tiny.recipe import TRANSFORMER
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 MOST_MEMORY = 20e9
 

@@ -13,8 +13,8 @@ from support.networks import released_tensors, smallest_config, write_checkpoint
 
 from dit4sr.export.architectures.autoencoder_kl.components import SD35_VAE
 from dit4sr.export.cli import command
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
 
 

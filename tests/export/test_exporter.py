@@ -21,7 +21,7 @@ from dit4sr.export.graph.external_data import SOURCES
 from dit4sr.export.reports.inspection import view_graphs
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.axes import axis_sizes
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 
 

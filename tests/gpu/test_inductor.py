@@ -20,7 +20,7 @@ from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS
 from dit4sr.runtime.backends.inductor.backend import Inductor
 from dit4sr.runtime.backends.inductor.compatibility import gpu_target
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 pytestmark = pytest.mark.gpu
 

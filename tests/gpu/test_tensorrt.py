@@ -23,7 +23,7 @@ from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 pytestmark = pytest.mark.gpu
 

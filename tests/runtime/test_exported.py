@@ -24,8 +24,8 @@ from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import ModelCard
 
 JOINT, POOLED = (
     TINY["text_t5"].d_model,

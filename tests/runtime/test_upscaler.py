@@ -16,7 +16,7 @@ from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.sampling.noise import Rng

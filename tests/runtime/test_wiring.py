@@ -14,9 +14,9 @@ from support.runtime_system import CARD, CHANNELS, write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, TensorSpec, record_of
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
-from dit4sr.runtime.manifest import MANIFEST, TensorSpec, record_of
 from dit4sr.runtime.sampling import conditions as conditions_module
 from dit4sr.runtime.sampling.conditions import Conditions, GridPositions
 from dit4sr.runtime.sampling.guidance import Guidance

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import (
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     ArchitectureRecord,

@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import (
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     Component,

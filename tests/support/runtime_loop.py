@@ -15,7 +15,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
 from torch import Tensor
 
-from dit4sr.runtime.manifest import ModelCard
+from dit4sr.runtime.bundles.manifest import ModelCard
 
 SCALE = 4
 

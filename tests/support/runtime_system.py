@@ -23,7 +23,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
-from dit4sr.runtime.manifest import (
+from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
     Component,
@@ -34,7 +34,7 @@ from dit4sr.runtime.manifest import (
     TensorSpec,
     record_of,
 )
-from dit4sr.runtime.schema import from_json
+from dit4sr.runtime.bundles.schema import from_json
 
 CHANNELS, FACTOR, PATCH, TILE = 4, 4, 2, 8
 WIDTH, TEXT, TEXT_CHANNELS, POOLED = 16, 5, 12, 6

@@ -15,7 +15,7 @@ from dit4sr.export.component import ComponentSource
 from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import random_prompts
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 CHANNELS, SEED = 16, 5
 VAE_FACTOR = ARCHITECTURE.sampling().vae_factor

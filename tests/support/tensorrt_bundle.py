@@ -10,7 +10,7 @@ from support.runtime_system import FACTOR, TILE, write_toy_bundle
 from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.spans import Span
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 SIDE = TILE * FACTOR
 FIXED = {"h": Span.at(TILE), "w": Span.at(TILE), "H": Span.at(SIDE), "W": Span.at(SIDE), "steps": Span.at(4)}

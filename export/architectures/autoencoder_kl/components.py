@@ -14,7 +14,7 @@ from dit4sr.export.architectures.autoencoder_kl.config import SD35_VAE, read_con
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout
 from dit4sr.export.weights.sources import RandomWeights, StateDict, WeightSource
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 
 class VaeEncoder(nn.Module):

@@ -15,7 +15,7 @@ from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare
 from dit4sr.export.architectures.step import Step, step_recipes
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
-from dit4sr.runtime.manifest import ModelCard, PositionTable, TensorSpec
+from dit4sr.runtime.bundles.manifest import ModelCard, PositionTable, TensorSpec
 
 if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling

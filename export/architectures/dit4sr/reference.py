@@ -17,7 +17,7 @@ from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 from dit4sr.export.architectures.step import Step, step_recipes
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.manifest import TensorSpec
 from dit4sr.runtime.sampling.positions import sine_cosine_positions
 
 SEED = 0

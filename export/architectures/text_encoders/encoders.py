@@ -16,9 +16,9 @@ from dit4sr.export.architectures.text_encoders.tokenizer import Tokenizer
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout, open_checkpoint, read_json
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
+from dit4sr.runtime.bundles.manifest import TensorSpec
+from dit4sr.runtime.bundles.schema import SchemaError, from_json
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import TensorSpec
-from dit4sr.runtime.schema import SchemaError, from_json
 
 T5_TOKENS = 256
 """How many tokens the released pipeline gives to T5; with CLIP's 77 they are the network's 333."""

@@ -35,9 +35,9 @@ from dit4sr.export.verify import (
 from dit4sr.runtime.axes import Sizes
 from dit4sr.runtime.backends.inductor import CPU, NAME
 from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Check, Engine, Manifest, record_of
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Check, Engine, Manifest, record_of
 
 if TYPE_CHECKING:
     from dit4sr.export.pipeline import Pipeline

@@ -11,7 +11,7 @@ from dataclasses import replace
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes, latent_size
-from dit4sr.runtime.manifest import Component, ModelCard, TensorSpec
+from dit4sr.runtime.bundles.manifest import Component, ModelCard, TensorSpec
 
 PICTURE_AXES = {"pixel_height", "pixel_width", "height", "width"}
 STEP_AXES = {"steps"}

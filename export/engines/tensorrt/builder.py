@@ -19,9 +19,9 @@ from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine, Manifest, PlanDetails, record_of
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Engine, Manifest, PlanDetails, record_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import onnx
 from dit4sr.export.engines.tensorrt.config import Forms
 from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 DOMAIN = "dit4sr"
 POINTERS_TO_PLUGINS = {"plugin_namespace", "plugin_version", "aot"}

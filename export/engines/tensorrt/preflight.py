@@ -13,7 +13,7 @@ import numpy as np
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.backends.tensorrt.compatibility import numbers
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.runtime.axes import axis_sizes, latent_size
+from dit4sr.runtime.bundles.manifest import Component, ModelCard, SizeRange, TensorSpec
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Component, ModelCard, SizeRange, TensorSpec
 
 VAE_GROWTH = 2
 """The runtime gives the VAE squares this many times as long as the network's, and all of no more area."""

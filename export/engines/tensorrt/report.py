@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dit4sr.runtime.bundles.manifest import LayerTime, PlanReport
 from dit4sr.runtime.errors import AccuracyError
-from dit4sr.runtime.manifest import LayerTime, PlanReport
 
 FUSED_ATTENTION = re.compile(r"_mha|fmha|flash_?att", re.IGNORECASE)
 MATMUL = re.compile(r"gemm|matmul|matrix_?multiply|cublas|xmma|cutlass|conv", re.IGNORECASE)

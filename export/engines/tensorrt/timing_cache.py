@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.backends.tensorrt.machine import Machine
-from dit4sr.runtime.files import user_cache
+from dit4sr.runtime.files.folders import user_cache
 
 
 @dataclass(frozen=True)

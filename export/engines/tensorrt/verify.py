@@ -20,9 +20,9 @@ from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.plans import plans_for
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Check, TensorSpec
 from dit4sr.runtime.errors import AccuracyError
-from dit4sr.runtime.manifest import Check, TensorSpec
 
 ROUNDS = 3
 """Runs before one is timed."""

@@ -28,8 +28,8 @@ from dit4sr.runtime.backends.inductor import CPU, NAME
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of, read_weights, tensor_of
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import TensorSpec
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import TensorSpec
 
 CUDA = "cuda"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dit4sr.runtime.backends.compatibility import AUTO, Compatibility, Obstacle, rebuild
 from dit4sr.runtime.backends.inductor import CPU, NAME
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Engine
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine
 
 REBUILD = rebuild(NAME)
 

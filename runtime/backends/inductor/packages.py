@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dit4sr.runtime.backends.compiled import CompiledComponent
 from dit4sr.runtime.backends.inductor import NAME
-from dit4sr.runtime.manifest import FileRecord
+from dit4sr.runtime.bundles.manifest import FileRecord
 
 
 class Package(CompiledComponent):

@@ -13,8 +13,8 @@ from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Component, TensorSpec
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, TensorSpec
 
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
 

@@ -18,9 +18,9 @@ from dit4sr.runtime.backends.tensorrt.driver import Driver
 from dit4sr.runtime.backends.tensorrt.interop import LentArray, borrowed
 from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.backends.tensorrt.plans import Plan, plans_for
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import TensorSpec
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import TensorSpec
 
 
 class TensorRt:

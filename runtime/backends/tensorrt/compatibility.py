@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dit4sr.runtime.backends.compatibility import AUTO, Compatibility, Obstacle, rebuild
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Engine
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine
 
 REBUILD = rebuild(NAME)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import PlanDetails
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import PlanDetails
 
 
 class Plan(CompiledComponent):

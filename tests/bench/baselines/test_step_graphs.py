@@ -16,8 +16,8 @@ from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.runtime import Settings
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 CARD = Bundle.open(tiny_bundle()).card
 WORKLOAD = Workload(8, 12, images=1, branches=2, text=5, steps=1, card=CARD)

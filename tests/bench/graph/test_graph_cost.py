@@ -15,8 +15,8 @@ from dit4sr.export.architectures.dit4sr.layers import LAYERS
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import traced_at_precision
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 SIZES = {"images": 1, "branches": 2, "rows": 2, "steps": 1}
 

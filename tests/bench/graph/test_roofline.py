@@ -18,7 +18,7 @@ from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.terminal import terminal_report
 from dit4sr.bench.workload import Workload
 from dit4sr.export.architectures.dit4sr.layers import LAYERS
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import IncompatibleError
 
 LIMITS = Limits(copy_bandwidth=10.0, cached_bandwidth=100.0, matmul_rate=1000.0, precision="fp32")

@@ -14,8 +14,8 @@ from dit4sr.calibrate.observe.observer import observe, observing_cost
 from dit4sr.calibrate.observe.photos import folder_cases, sample_cases
 from dit4sr.calibrate.search.evaluator import Evaluator
 from dit4sr.export.architectures.dit4sr.layers import LAYERS
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.bundled import tiny_bundle
+from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler

@@ -20,7 +20,7 @@ from dit4sr.export import architectures
 from dit4sr.export.cli import command
 from dit4sr.export.weights.checkpoint import open_checkpoint
 from dit4sr.runtime import Upscaler
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
 

@@ -9,7 +9,7 @@ from support.small_system import small_system
 from dit4sr.export.engines.inductor.builder import add_to
 from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 
 
 @pytest.fixture(scope="session")

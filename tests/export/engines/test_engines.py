@@ -9,8 +9,8 @@ import pytest
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.export.engines.adding import add_engines
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Engine, record_of
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine, record_of
 
 
 @pytest.fixture

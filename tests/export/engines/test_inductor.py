@@ -26,10 +26,10 @@ from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.backends.inductor.tensors import read_weights
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine, record_of
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
-from dit4sr.runtime.manifest import Engine, record_of
 
 COMPONENTS = {"vae_encoder", "prepare", "step", "vae_decoder"}
 

@@ -24,9 +24,9 @@ from dit4sr.export.engines.reproduction import COMMANDS, GOLDEN, INPUTS, command
 from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.preflight import preflight
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Check
 from dit4sr.runtime.errors import AccuracyError, MissingDependencyError
-from dit4sr.runtime.manifest import MANIFEST, Check
 
 PLAN = "vae_decoder.plan"
 LEFT = "toy.vae_decoder.failed"

@@ -21,7 +21,8 @@ from dit4sr.export.engines.tensorrt.report import report_of
 from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Check, Component, TensorSpec, record_of
 from dit4sr.runtime.errors import (
     AccuracyError,
     BadInputError,
@@ -29,7 +30,6 @@ from dit4sr.runtime.errors import (
     MissingDependencyError,
     OutOfMemoryError,
 )
-from dit4sr.runtime.manifest import MANIFEST, Check, Component, TensorSpec, record_of
 
 # ------------------------------------------------------------------------------------------------------ graph
 

@@ -17,9 +17,9 @@ from dit4sr.export.cli import command
 from dit4sr.export.engines.tensorrt.graph import DOMAIN
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Check
 from dit4sr.runtime.console.command import run_command
-from dit4sr.runtime.manifest import MANIFEST, Check
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from support.runtime_system import CARD
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.profiles import profiles_of
 from dit4sr.export.engines.tensorrt.spans import Span, picture_spans
+from dit4sr.runtime.bundles.manifest import Component, FileRecord, TensorSpec
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import Component, FileRecord, TensorSpec
 from dit4sr.runtime.sampling.tiles import Tiling
 
 FULL = replace(CARD, training_tile=64, vae_factor=8, text_tokens=333, default_steps=40)

@@ -14,9 +14,9 @@ from dit4sr.runtime.backends.choice import candidates, choose
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, host_array
 from dit4sr.runtime.backends.onnxruntime.compatibility import compatibility
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, FileRecord, record_of
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError, OutOfMemoryError
-from dit4sr.runtime.manifest import MANIFEST, Engine, FileRecord, record_of
 
 
 @pytest.fixture

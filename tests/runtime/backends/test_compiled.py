@@ -10,9 +10,9 @@ from dit4sr.runtime.backends.compatibility import Compatibility, Obstacle
 from dit4sr.runtime.backends.compiled import compiled_for
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.tensorrt.plans import Plan
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Engine, FileRecord, TensorSpec
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
-from dit4sr.runtime.manifest import Engine, FileRecord, TensorSpec
 
 FILE = FileRecord("engines/any", 1, "0" * 64)
 OTHER_INPUTS = (TensorSpec("tea", "float32", (1,)),)

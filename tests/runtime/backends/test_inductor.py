@@ -18,7 +18,8 @@ from dit4sr.runtime.backends.inductor.compatibility import compatibility, instru
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.inductor.tensors import array_of, read_weights, tensor_of
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, Engine, FileRecord, TensorSpec
 from dit4sr.runtime.errors import (
     BadInputError,
     IncompatibleError,
@@ -26,7 +27,6 @@ from dit4sr.runtime.errors import (
     MissingDependencyError,
     OutOfMemoryError,
 )
-from dit4sr.runtime.manifest import Component, Engine, FileRecord, TensorSpec
 
 RECORD = FileRecord("engines/inductor-cpu/any.pt2", 1, "0" * 64)
 HERE = {"torch": torch.__version__, "instructions": " ".join(instruction_sets())}

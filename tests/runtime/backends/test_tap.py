@@ -18,8 +18,8 @@ from dit4sr.runtime.backends.inductor.packages import NAME, Package
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.tap import Recording, TappedBackend
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.bundle import Bundle
-from dit4sr.runtime.manifest import Component, Engine, FileRecord
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Component, Engine, FileRecord
 
 
 class UncompiledInductor(Inductor):

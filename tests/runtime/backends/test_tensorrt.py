@@ -19,7 +19,7 @@ from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS, compatibility
 from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool
 from dit4sr.runtime.backends.tensorrt.memory import device_array
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import (
     BadInputError,
     IncompatibleError,

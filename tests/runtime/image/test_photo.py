@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from support.runtime_pictures import odd_pictures, oriented, pixels, profile, saved, transparent
 
-from dit4sr.runtime import files
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files import write_whole
+from dit4sr.runtime.files import whole
+from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import Photo, read_content, read_photo, write_photo
 
 ODD = odd_pictures()
@@ -161,7 +161,7 @@ def test_a_full_disk_loses_nothing(toy_bundle, tmp_path, capfd, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"precious")
     full = (tmp_path / "out" / ".partial", os.open("/dev/full", os.O_WRONLY))
-    monkeypatch.setattr(files, "_draft", lambda _: full)
+    monkeypatch.setattr(whole, "_draft", lambda _: full)
     code = run_command(
         command, [str(source), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--steps=1", "--overwrite"]
     )

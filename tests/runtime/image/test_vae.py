@@ -11,7 +11,7 @@ from support.photos import make_photo
 from support.runtime_system import CARD, FACTOR
 
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.sampling.tiles import Tiling
 

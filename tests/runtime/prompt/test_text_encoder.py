@@ -18,9 +18,9 @@ from support.runtime_system import (
 )
 
 from dit4sr.runtime import Settings, Upscaler
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, MissingDependencyError
-from dit4sr.runtime.manifest import MANIFEST
 from dit4sr.runtime.prompt.embedding import EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder, joined
 from dit4sr.runtime.prompt.wording import NEGATIVE, Wording

@@ -11,7 +11,7 @@ import pytest
 from support.runtime_null import NullBackend, NullEngine
 from support.runtime_system import CARD, CHANNELS, write_toy_bundle
 
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, IncompatibleError
 from dit4sr.runtime.sampling.conditions import Conditions
 from dit4sr.runtime.sampling.guidance import Guidance

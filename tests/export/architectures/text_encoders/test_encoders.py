@@ -32,9 +32,9 @@ from dit4sr.export.architectures.text_encoders.t5 import T5Config, bucket_border
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.pipeline import checkpoint_pipeline, random_pipeline
 from dit4sr.export.weights.sources import RandomWeights, StateDict
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import Manifest
 from dit4sr.runtime.errors import BadInputError, Dit4srError, IntegrityError
-from dit4sr.runtime.manifest import Manifest
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 SIZES = {"images": 2, "branches": 2, "steps": 2}

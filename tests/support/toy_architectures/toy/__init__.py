@@ -18,7 +18,7 @@ from dit4sr.export.component import ComponentSource
 from dit4sr.export.sampling import Sampling
 from dit4sr.export.weights.checkpoint import check_layout
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
-from dit4sr.runtime.manifest import ModelCard, TensorSpec
+from dit4sr.runtime.bundles.manifest import ModelCard, TensorSpec
 
 
 class Look(nn.Module):

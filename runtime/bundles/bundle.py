@@ -9,9 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.errors import BadInputError, IntegrityError
-from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.manifest import (
+from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     Component,
     Engine,
@@ -20,6 +18,8 @@ from dit4sr.runtime.manifest import (
     ModelCard,
     read_manifest,
 )
+from dit4sr.runtime.errors import BadInputError, IntegrityError
+from dit4sr.runtime.files.reading import sha256_of
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dit4sr.runtime.bundles.manifest_v1 import upgraded
+from dit4sr.runtime.bundles.schema import SchemaError, checked_json, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
-from dit4sr.runtime.files import sha256_of
-from dit4sr.runtime.manifest_v1 import upgraded
-from dit4sr.runtime.schema import SchemaError, checked_json, from_json, to_json
+from dit4sr.runtime.files.reading import sha256_of
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.manifests import CARD, CONFIG, write_bundle
 
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, ArchitectureRecord, Manifest, read_manifest
 from dit4sr.runtime.errors import IntegrityError
-from dit4sr.runtime.manifest import MANIFEST, ArchitectureRecord, Manifest, read_manifest
 
 
 def component(name):

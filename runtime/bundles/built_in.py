@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dit4sr.runtime.bundles.manifest import MANIFEST
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.manifest import MANIFEST
 
-HOME = Path(__file__).parent
+HOME = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

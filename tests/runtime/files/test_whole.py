@@ -1,4 +1,4 @@
-"""Directories appear whole or not at all, and what may be lost has one home."""
+"""Files and directories appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,22 +12,11 @@ from contextlib import suppress
 import pytest
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files import atomic_directory, sha256_of, user_cache, write_whole
+from dit4sr.runtime.files.whole import atomic_directory, write_whole
 
 
 def listing(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-def test_the_users_cache_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path / "mine"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert user_cache("things") == tmp_path / "mine" / "things"
-    monkeypatch.delenv("DIT4SR_CACHE")
-    assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert user_cache("things") == tmp_path / "home" / ".cache" / "dit4sr" / "things"
 
 
 def test_a_directory_appears_at_the_end(tmp_path):
@@ -70,7 +59,7 @@ def test_failure_while_replacing_keeps_the_old(tmp_path):
 def test_a_directory_that_appears_meanwhile_stays(tmp_path, content, kernel, monkeypatch):
     """A plain rename, where the kernel has no better one, takes the place of an empty directory alone."""
     if not kernel:
-        monkeypatch.setattr("dit4sr.runtime.files._rename_by_kernel", lambda *_: False)
+        monkeypatch.setattr("dit4sr.runtime.files.whole._rename_by_kernel", lambda *_: False)
     target = tmp_path / "out"
     with pytest.raises(BadInputError, match="appeared meanwhile"), atomic_directory(target) as scratch:
         (scratch / "ours").write_text("ours")
@@ -130,7 +119,7 @@ def test_a_name_of_any_length_has_a_draft(tmp_path):
 
 def test_a_killed_writer_leaves_the_target_alone(tmp_path):
     script = (
-        "import sys, time, pathlib\nfrom dit4sr.runtime.files import atomic_directory\n"
+        "import sys, time, pathlib\nfrom dit4sr.runtime.files.whole import atomic_directory\n"
         "with atomic_directory(pathlib.Path(sys.argv[1]) / 'out') as scratch:\n"
         "    (scratch / 'file').write_text('half')\n    print('ready', flush=True)\n    time.sleep(60)\n"
     )
@@ -140,8 +129,3 @@ def test_a_killed_writer_leaves_the_target_alone(tmp_path):
     writer.wait()
     time.sleep(0.01)
     assert not (tmp_path / "out").exists()
-
-
-def test_digest(tmp_path):
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

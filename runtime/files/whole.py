@@ -1,10 +1,9 @@
-"""Files: written so that a reader sees the old or the new, never a half; digests; the user's cache folder."""
+"""Files and folders written so that a reader sees the old or the new, never a half."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import hashlib
 import os
 import shutil
 import sys
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
 
-CHUNK = 1 << 22
 AT_FDCWD, NO_REPLACE, EXCHANGE = -100, 1, 2
 """Numbers of the kernel's renameat2."""
 
@@ -69,22 +67,6 @@ def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
         ) from None
     except OSError as error:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
-
-
-def user_cache(name: str) -> Path:
-    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder."""
-    chosen, base = os.environ.get("DIT4SR_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    home = Path(chosen) if chosen else Path(base or Path.home() / ".cache") / "dit4sr"
-    return home / name
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file of any size, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _draft(target: Path) -> tuple[Path, int]:

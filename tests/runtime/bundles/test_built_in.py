@@ -14,16 +14,17 @@ from dit4sr.export.tiny import CHECKPOINT
 from dit4sr.export.tiny.data.held_out import spoil
 from dit4sr.export.tiny.data.photographs import held_out_photograph
 from dit4sr.export.tiny.evaluation import gradient_energy
-from dit4sr.runtime import Upscaler, bundled
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime import Upscaler
+from dit4sr.runtime.bundles import built_in
+from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files import sha256_of
+from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.metrics import psnr_y, ssim
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return Bundle.open(bundled.tiny_bundle())
+    return Bundle.open(built_in.tiny_bundle())
 
 
 def test_the_bundle_is_whole_and_made_from_the_checkpoint(bundle):
@@ -42,14 +43,14 @@ def test_the_bundle_is_whole_and_made_from_the_checkpoint(bundle):
 
 
 def test_the_box_is_small():
-    files = [file for folder in (CHECKPOINT, bundled.tiny_bundle()) for file in folder.rglob("*")]
+    files = [file for folder in (CHECKPOINT, built_in.tiny_bundle()) for file in folder.rglob("*")]
     assert sum(file.stat().st_size for file in files) < 30e6
 
 
 def test_the_photographs_are_those_of_the_training_s_tests():
     """Three of them, degraded as a phone and a messenger would."""
     sizes = {"astronaut": (512, 512), "chelsea": (300, 448), "coffee": (400, 600)}
-    samples = {sample.name: sample for sample in bundled.sample_photographs()}
+    samples = {sample.name: sample for sample in built_in.sample_photographs()}
     assert samples.keys() == sizes.keys()
     for place, (name, (height, width)) in enumerate(sizes.items()):
         truth = held_out_photograph(name)[:height, :width]
@@ -62,7 +63,7 @@ def test_it_restores_better_than_bicubic(bundle):
     """Crisper every photograph; truer two of three, and all together: the cat's fur is lost."""
     gains, crispness = [], []
     with Upscaler(bundle, threads=1, use_cache=False) as upscaler:
-        for sample in bundled.sample_photographs():
+        for sample in built_in.sample_photographs():
             photo, truth = Image.open(sample.photo), np.asarray(Image.open(sample.truth))
             restored = upscaler.upscale(np.asarray(photo), seed=0).picture
             bicubic = np.asarray(photo.resize(truth.shape[1::-1], Image.Resampling.BICUBIC))
@@ -84,7 +85,7 @@ def test_a_photo_is_restored_at_once_and_without_much(tmp_path):
         "status = open('/proc/self/status').read()\n"
         "print(int(status.split('VmHWM:')[1].split()[0]) * 1024)"
     )
-    photo = next(s.photo for s in bundled.sample_photographs() if s.name == "astronaut")
+    photo = next(s.photo for s in built_in.sample_photographs() if s.name == "astronaut")
     output = tmp_path / "out.png"
     done = subprocess.run(
         [sys.executable, "-c", program, str(photo), "-o", str(output)],
@@ -97,6 +98,6 @@ def test_a_photo_is_restored_at_once_and_without_much(tmp_path):
 
 
 def test_an_installation_without_the_model_says_so(monkeypatch):
-    monkeypatch.setattr(bundled, "HOME", Path("/nowhere"))
+    monkeypatch.setattr(built_in, "HOME", Path("/nowhere"))
     with pytest.raises(BadInputError, match="name a bundle with --model"):
-        bundled.tiny_bundle()
+        built_in.tiny_bundle()

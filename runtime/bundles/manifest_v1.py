@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dit4sr.runtime.schema import SchemaError
+from dit4sr.runtime.bundles.schema import SchemaError
 
 TEXT_ENCODERS = ("text_clip_l", "text_clip_g", "text_t5")
 """The only encoders there were, in the order in which they were joined whatever the manifest said."""

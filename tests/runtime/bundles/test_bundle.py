@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.manifests import mutated, write_bundle
 
-from dit4sr.runtime.bundle import Bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, FileRecord, read_manifest
 from dit4sr.runtime.errors import BadInputError, Dit4srError, IncompatibleError, IntegrityError
-from dit4sr.runtime.manifest import MANIFEST, FileRecord, read_manifest
 
 WITHOUT_FIXTURE_CHECK = [HealthCheck.function_scoped_fixture]
 
