@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from html import escape
@@ -13,17 +12,10 @@ from dit4sr.bench.record import Record
 from dit4sr.bench.report.plots import plots
 from dit4sr.bench.report.sections import Section, headline, sections
 from dit4sr.runtime.errors import MissingDependencyError
+from dit4sr.runtime.html.document import Document, data_uri
 from dit4sr.runtime.image.photo import Picture
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #0f172a; --paper: #ffffff; --rule: #cbd5e1; --soft: #64748b; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e2e8f0; --paper: #0f172a; --rule: #334155; --soft: #94a3b8; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 60rem; color: var(--ink); background: var(--paper);
-       font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
@@ -31,10 +23,7 @@ th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .busy { padding: .5rem .75rem; border-left: 4px solid #b45309; font-weight: 600; }
 .figures, .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); }
-figure { margin: 0; } figcaption { font-size: .85rem; color: var(--soft); }
-img { display: block; width: 100%; height: auto; }
 .figures img { background: #ffffff; border-radius: .5rem; max-width: 30rem; }
-footer { margin-top: 2rem; font-size: .8rem; color: var(--soft); }
 """
 
 
@@ -52,12 +41,7 @@ def html_report(record: Record, pictures: Sequence[tuple[str, Picture]] = ()) ->
             f"<footer>Measured {escape(record.made)}: <code>{escape(record.command)}</code></footer>",
         ]
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return Document(title, STYLE, generator="dit4sr-bench").around(body)
 
 
 def _headline(line: str) -> str:
@@ -84,10 +68,8 @@ def _plots(record: Record) -> str:
         drawn = plots(record)
     except MissingDependencyError as error:
         return f"<p>Plots left out: {escape(str(error))}</p>"
-    encoded = {name: base64.b64encode(svg.encode()).decode() for name, svg in drawn.items()}
-    return _figures(
-        "figures", "Plots", [(n, f"data:image/svg+xml;base64,{code}") for n, code in encoded.items()]
-    )
+    encoded = [(name, data_uri(svg.encode(), "image/svg+xml")) for name, svg in drawn.items()]
+    return _figures("figures", "Plots", encoded)
 
 
 def _figures(kind: str, title: str, sources: Sequence[tuple[str, str]]) -> str:
@@ -103,4 +85,4 @@ def _figures(kind: str, title: str, sources: Sequence[tuple[str, str]]) -> str:
 def _png(picture: Picture) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue(), "image/png")

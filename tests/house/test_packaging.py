@@ -111,7 +111,8 @@ def test_the_wheel_holds_every_module(wheel, tmp_path):
     """Install the wheel where nothing else is, and look there."""
     subprocess.run([*PIP, "install", "--no-deps", "--target", tmp_path, wheel], check=True)
     for folder in FOLDERS:
-        in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob("*.py")}
         installed = tmp_path / "dit4sr" / folder
-        assert {p.relative_to(installed) for p in installed.rglob("*.py")} == in_tree
+        for kind in ("*.py", "*.css", "*.js"):
+            in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob(kind)}
+            assert {p.relative_to(installed) for p in installed.rglob(kind)} == in_tree
         assert (installed / "py.typed").is_file()
