@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,14 +44,17 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a file whole or not at all; without ``replace`` an existing target is an error."""
+def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool = False) -> None:
+    """Write a file, at once or piece by piece, whole or not at all.
+
+    Without ``replace`` an existing target is an error.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial, handle = _draft(target)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             if replace:

@@ -129,3 +129,16 @@ def test_a_killed_writer_leaves_the_target_alone(tmp_path):
     writer.wait()
     time.sleep(0.01)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_written_piece_by_piece_is_whole_or_not_there(tmp_path):
+    write_whole(tmp_path / "a", (bytes([i]) for i in range(3)))
+    assert (tmp_path / "a").read_bytes() == b"\0\1\2"
+
+    def pieces():
+        yield b"half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "a", pieces(), replace=True)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"\0\1\2")]
