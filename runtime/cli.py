@@ -70,6 +70,13 @@ EXAMPLES = (
     option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."),
     option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile."),
     json_option("Add a line of JSON for every picture; - prints it."),
+    option(
+        "--compare-sheet",
+        "sheet",
+        type=PATH,
+        metavar="FILE.html",
+        help="Also write one page with every picture before and after.",
+    ),
 )
 @group(
     "What is there already",
@@ -163,6 +170,7 @@ def command(
     output: str | None,
     model: Path | None,
     json_file: str | None,
+    sheet: Path | None,
     dry_run: bool,
     progress: str,
     **options: Any,
@@ -192,13 +200,17 @@ def command(
         ending=options["ending"],
     )
     config = job_config(options)
+    if sheet is not None:
+        from dit4sr.runtime.batch.sheet import check_sheet
+
+        check_sheet(sheet, items, Path(output), config.existing)
     with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
         if dry_run:
             from dit4sr.runtime.batch.dry_run import format_dry_run
 
             click.echo(format_dry_run(upscaler, items, config))
         else:
-            _run(upscaler, items, config, output=output, json_file=json_file, progress=progress)
+            _run(upscaler, items, config, output=output, json_file=json_file, sheet=sheet, progress=progress)
 
 
 def job_config(options: dict[str, Any]) -> JobConfig:
@@ -272,11 +284,13 @@ def _run(
     *,
     output: str,
     json_file: str | None,
+    sheet: Path | None,
     progress: str,
 ) -> None:
     from dit4sr.runtime.batch.job import Job
     from dit4sr.runtime.batch.ledger import Ledger
     from dit4sr.runtime.batch.records import opened_records, print_record, write_record
+    from dit4sr.runtime.batch.sheet import opened_sheet
     from dit4sr.runtime.console.progress import PictureProgress, StatusLine
 
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
@@ -284,13 +298,14 @@ def _run(
     pictures = PictureProgress(line, len(items))
     job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
     finished, failed = 0, 0
-    with opened_records(json_file) as stream:
+    with opened_records(json_file) as stream, opened_sheet(sheet, upscaler, items, config) as show:
         try:
             for record in job.run():
                 finished += 1
                 failed += record.status == "failed"
                 pictures.finish_picture()
                 write_record(record, stream)
+                show(record)
                 print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
             line.clear()
