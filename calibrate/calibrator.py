@@ -24,6 +24,7 @@ from dit4sr.calibrate.search.selection import Selection, select_kept
 from dit4sr.calibrate.search.sensitivity import measure_sensitivity, most_sensitive_first
 from dit4sr.calibrate.search.trial_bundles import TrialBundles
 from dit4sr.calibrate.source import open_source, split_photos
+from dit4sr.calibrate.speed import TOO_LARGE, compare_speed
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, Provenance
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
@@ -110,6 +111,15 @@ def store_weights_only(config: CalibrationConfig, format_: Format, show: ShowSta
         )
         _write_table(folder, report)
     return report
+
+
+def timed(report: Report, config: CalibrationConfig, show: ShowStatus = show_nothing) -> Report:
+    """The report with how fast both bundles are here: no property of a bundle, so none is told of it."""
+    show("timing both bundles")
+    before, after = Bundle.open(config.bundle), Bundle.open(config.output)
+    speed = compare_speed(config, before, after, has_pairs=report.has_pairs)
+    remarks = report.remarks if speed else (*report.remarks, TOO_LARGE)
+    return replace(report, speed=speed, remarks=remarks)
 
 
 def _provenance(config: CalibrationConfig, bundle: Bundle, calibration: Path | None = None) -> Provenance:

@@ -120,7 +120,11 @@ EXAMPLES = (
     guidance_option(),
     seed_option(),
 )
-@group("Speed and memory", threads_option())
+@group(
+    "Speed and memory",
+    threads_option(),
+    option("--timing/--no-timing", default=True, help="Time a step of both bundles here, in the end."),
+)
 @click.version_option(package_name="dit4sr")
 def command(*, bundle: Path | None, weights_only: str | None, json_file: str | None, **options: Any) -> None:
     """Make BUNDLE run in FP8 or INT8, with as few linear layers kept in FP16 as its pictures ask for.
@@ -130,7 +134,7 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
     require("onnx", "onnx_ir", extra="export")
     require_onnxruntime()
     check_target(json_file, replace=options["force"])
-    from dit4sr.calibrate.calibrator import calibrate, store_weights_only
+    from dit4sr.calibrate.calibrator import calibrate, store_weights_only, timed
     from dit4sr.calibrate.report import format_report
     from dit4sr.calibrate.scales.formats import FORMATS
     from dit4sr.runtime.bundles.built_in import tiny_bundle
@@ -141,6 +145,8 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
             report = store_weights_only(config, FORMATS[weights_only], line.show)
         else:
             report = calibrate(config, line.show)
+        if options["timing"]:
+            report = timed(report, config, line.show)
     print_result(format_report(report), report.to_json(), json_file)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dit4sr.calibrate.search.evaluator import Verdict
+from dit4sr.calibrate.speed import Speed
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.console.table import format_bytes, format_table
@@ -40,6 +41,13 @@ class Report:
     embeddings: Mapping[str, float] = field(default_factory=dict)
     """Relative error of what the text encoders make of the default prompts."""
     remarks: tuple[str, ...] = ()
+    speed: Speed | None = None
+    """How fast both bundles are on this machine, where that was measured."""
+
+    @property
+    def has_pairs(self) -> bool:
+        """True if linear layers compute between Q/DQ pairs, and not only their weights are stored smaller."""
+        return bool(self.decisions)
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
@@ -62,6 +70,7 @@ def format_report(report: Report) -> str:
         lines += [_decisions(report), ""]
     lines += [_sizes(report), "", *_verdict(report)]
     lines += [f"{name}: embedding off by {error:.2%}" for name, error in report.embeddings.items()]
+    lines += report.speed.sentences() if report.speed else []
     return "\n".join([*lines, *report.remarks])
 
 

@@ -8,8 +8,9 @@ import re
 import pytest
 from support.quantised_system import MATMULS
 
-from dit4sr.calibrate import cli
+from dit4sr.calibrate import cli, speed
 from dit4sr.calibrate.__main__ import command as study_command
+from dit4sr.calibrate.speed import LEAST_PAIRS
 from dit4sr.calibrate.study import study
 from dit4sr.calibrate.study.page import BEGIN, END
 from dit4sr.runtime.console.command import run_command
@@ -25,7 +26,12 @@ def test_a_run_prints_what_it_did(half_bundle, photos, observed, tmp_path, capsy
     output = tmp_path / "quantised"
     assert run(half_bundle.path, "-o", output, *options, *limits, "--json") == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["precision"] == "fp8"
+    said = json.loads(out)
+    assert said["precision"] == "fp8"
+    assert said["speed"]["backend"] == "onnxruntime/cpu"
+    assert len(said["speed"]["before"]) == len(said["speed"]["after"]) >= LEAST_PAIRS
+    assert "not measured" in said["speed"]["elsewhere"]
+    assert json.loads((output / "calibration.json").read_text())["speed"] is None, "no property of a bundle"
     assert err == "", "quiet in a pipe"
     assert run(half_bundle.path, "-o", output, *options, *limits) == 2
     assert "or replace it with --force" in capsys.readouterr().err
@@ -33,7 +39,22 @@ def test_a_run_prints_what_it_did(half_bundle, photos, observed, tmp_path, capsy
     assert json.loads((output / "calibration.json").read_text())["precision"] == "fp8"
     smaller = ["--weights-only", "int4", "--images", photos, "--threads", 1, *limits[:4]]
     assert run(half_bundle.path, "-o", tmp_path / "small", *smaller, "--min-psnr", 5) == 0
-    assert "int4 weights, evaluated on 1 photo" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "int4 weights, evaluated on 1 photo" in out
+    assert "\na step here: " in out
+
+
+def test_timing_can_be_left_out_and_is_where_both_bundles_have_no_room(
+    half_bundle, photos, tmp_path, monkeypatch, capsys
+):
+    options = ["--weights-only", "int4", "--images", photos, "--threads", 1, "--min-psnr-rgb", 5, "--force"]
+    assert run(half_bundle.path, "-o", tmp_path / "small", *options, "--no-timing") == 0
+    assert "a step here" not in capsys.readouterr().out
+    monkeypatch.setattr(speed, "fits_in_memory", lambda _bundle: False)
+    assert run(half_bundle.path, "-o", tmp_path / "small", *options) == 0
+    out = capsys.readouterr().out
+    assert "a step here" not in out
+    assert "not timed: too large to be open together" in out
 
 
 def test_the_record_goes_into_a_file_beside_the_tables(half_bundle, photos, tmp_path, capsys):
