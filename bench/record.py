@@ -11,7 +11,9 @@ from dit4sr.bench.measure.statistics import Ratio, Summary
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Records of version 1 know of no pictures that others made, and of none to compare with another record's."""
 OURS = "dit4sr"
 """The contender that all others are compared with."""
 
@@ -131,6 +133,8 @@ class AccuracyRow:
     worst_step: int | None = None
     worst_step_error: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    made_by: str = OURS
+    """Who made the picture: ours, or whatever is shown beside it."""
 
 
 @dataclass(frozen=True)
@@ -192,10 +196,10 @@ def read_record(path: Path) -> Record:
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is no JSON ({error})") from None
     version = values.get("schema") if isinstance(values, dict) else None
-    if type(version) is int and version != SCHEMA_VERSION:
+    if type(version) is int and version not in READABLE_VERSIONS:
         raise IncompatibleError(
             f"{path} has schema version {version}",
-            expected=str(SCHEMA_VERSION),
+            expected=" or ".join(map(str, READABLE_VERSIONS)),
             fix="measure again with this version",
         )
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dit4sr.bench.accuracy.rows import TRUTH
-from dit4sr.bench.record import AccuracyRow
+from dit4sr.bench.record import OURS, AccuracyRow
 from dit4sr.runtime.errors import AccuracyError
 
 
@@ -19,8 +19,9 @@ class Gates:
     max_error: int | None = None
 
     def check(self, rows: Sequence[AccuracyRow]) -> None:
-        """Refuse the first picture that falls short; without an FP32 result, hold the truth's figures."""
-        deciding = [row for row in rows if row.against != TRUTH] or list(rows)
+        """Refuse our first picture that falls short; without an FP32 result, hold the truth's figures."""
+        ours = [row for row in rows if row.made_by == OURS]
+        deciding = [row for row in ours if row.against != TRUTH] or ours
         if not deciding and self != Gates():
             raise AccuracyError(
                 "nothing to compare the pictures with", fix="give a --reference, or a --truth"

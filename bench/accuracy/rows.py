@@ -12,10 +12,11 @@ from dit4sr.bench.accuracy.iqa import iqa_scores
 from dit4sr.bench.pictures import InputPicture
 from dit4sr.bench.record import AccuracyRow
 from dit4sr.bench.subject import Subject
-from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.photo import Picture, resized
 from dit4sr.runtime.metrics import max_error, psnr_y, relative_errors, ssim
 
 TRUTH, FP32 = "truth", "FP32"
+BICUBIC = "bicubic"
 
 
 def compared(
@@ -63,13 +64,17 @@ def accuracies(
 def against_truth(
     subject: Subject, pictures: Sequence[InputPicture], metrics: Sequence[str], notes: list[str]
 ) -> list[AccuracyRow]:
-    """A row for every picture with a truth; where the engines take one size only, for a cut of that size."""
-    rows = []
+    """Rows of every picture with a truth: ours, and what bicubic makes of the same photo.
+
+    Where the engines take one size only, they are about a cut of that size.
+    """
+    rows: list[AccuracyRow] = []
     for whole in pictures:
         picture = whole if subject.takes_any_size else whole.fitted(*subject.picture.size)
         if picture.truth is not None:
             found = subject.restore(picture=picture)
             rows.append(compared(picture.name, TRUTH, found, picture.truth, metrics))
+            rows.append(bicubic_against_truth(picture, picture.truth, metrics))
         elif whole.truth is not None:
             notes.append(f"{whole.name} against its truth: smaller than the one size that these engines take")
     if rows and not subject.takes_any_size:
@@ -77,6 +82,12 @@ def against_truth(
             "whole pictures against their truths: these engines take one size, so middles were compared"
         )
     return rows
+
+
+def bicubic_against_truth(picture: InputPicture, truth: Picture, metrics: Sequence[str] = ()) -> AccuracyRow:
+    """The row of what no network is needed for: anybody else's picture has to be better."""
+    enlarged = resized(picture.pixels, (truth.shape[1], truth.shape[0]))
+    return replace(compared(picture.name, TRUTH, enlarged, truth, metrics), made_by=BICUBIC)
 
 
 def against_reference(subject: Subject, reference: Subject, metrics: Sequence[str] = ()) -> AccuracyRow:

@@ -156,7 +156,8 @@ def _accuracy(record: Record) -> Section:
         step = "–" if row.worst_step is None else f"{row.worst_step} ({row.worst_step_error:.1e})"
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in row.metrics.items()) or "–"
         figures = (f"{row.psnr:.2f}", f"{row.ssim:.4f}", str(row.max_error), step, metrics)
-        rows.append((f"{row.picture} against {row.against}", *figures))
+        made_by = "" if row.made_by == OURS else f", {row.made_by},"
+        rows.append((f"{row.picture}{made_by} against {row.against}", *figures))
     header = ("picture", "PSNR (Y), dB", "SSIM", "largest", "worst step", "other metrics")
     return Section("Accuracy", header, tuple(rows))
 

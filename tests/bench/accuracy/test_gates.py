@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dit4sr.bench.accuracy.gates import Gates
@@ -23,6 +25,13 @@ def test_gates_refuse(gates, says):
     with pytest.raises(AccuracyError, match=says) as refusal:
         gates.check([ROW])
     assert refusal.value.exit_code == 6
+
+
+def test_gates_hold_our_pictures_and_nobody_elses():
+    good, bicubic = AccuracyRow("cat", "truth", 30.0, 0.8, 9), AccuracyRow("cat", "truth", 20.0, 0.5, 99)
+    Gates(min_psnr_y=25).check([good, replace(bicubic, made_by="bicubic")])
+    with pytest.raises(AccuracyError, match="nothing to compare"):
+        Gates(min_psnr_y=10).check([replace(bicubic, made_by="bicubic")])
 
 
 def test_gates_let_pass_and_hold_the_truth_only_where_there_is_nothing_better():

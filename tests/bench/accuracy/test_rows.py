@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 from support.bench_subject import PIXELS, SIDE, TILE, toy_picture, toy_subject
 
-from dit4sr.bench.accuracy.rows import accuracies, against_reference, compared
+from dit4sr.bench.accuracy.rows import BICUBIC, accuracies, against_reference, compared
+from dit4sr.bench.record import OURS
 from dit4sr.runtime.backends.tap import Recording, TappedBackend
 from dit4sr.runtime.metrics import max_error, psnr_y, relative_errors, ssim
 
@@ -17,9 +21,10 @@ def test_engines_of_one_size_are_compared_in_the_middle_of_larger_pictures(tmp_p
     with toy_subject(tmp_path, {"h": TILE, "w": TILE, "H": PIXELS, "W": PIXELS}) as fixed:
         rows = accuracies(fixed, pictures, None, (), notes)
         middle = fixed.restore(picture=pictures[1].fitted(SIDE, SIDE))
-    assert [row.picture for row in rows] == [f"drawn-{SIDE}", f"drawn-{2 * SIDE}"]
+    assert [row.picture for row in rows[::2]] == [f"drawn-{SIDE}", f"drawn-{2 * SIDE}"]
+    assert [row.made_by for row in rows] == [OURS, BICUBIC] * 2
     expected = pictures[1].truth[SIDE * 2 : SIDE * 6, SIDE * 2 : SIDE * 6]
-    assert rows[1].max_error == np.abs(middle.astype(int) - expected).max()
+    assert rows[2].max_error == np.abs(middle.astype(int) - expected).max()
     assert any("middles were compared" in note for note in notes)
     assert any(f"drawn-{SIDE // 2} against its truth: smaller" in note for note in notes)
 
@@ -28,10 +33,14 @@ def test_engines_of_any_size_are_compared_in_whole_pictures(tmp_path):
     notes: list[str] = []
     large = toy_picture(2 * SIDE)
     with toy_subject(tmp_path) as dynamic:
-        [row] = accuracies(dynamic, [large], None, (), notes)
+        row, bicubic = accuracies(dynamic, [large], None, (), notes)
         whole = dynamic.restore(picture=large)
     assert row.max_error == np.abs(whole.astype(int) - large.truth).max()
     assert not any("middles" in note for note in notes)
+    enlarged = Image.fromarray(large.pixels).resize((8 * SIDE, 8 * SIDE), Image.Resampling.BICUBIC)
+    assert bicubic == replace(
+        compared(large.name, "truth", np.asarray(enlarged), large.truth), made_by=BICUBIC
+    )
 
 
 def photo(seed: int, side: int = 24) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from support.html import assert_whole_and_alone
 from support.records import record
 
-from dit4sr.bench.record import read_record
+from dit4sr.bench.record import OURS, read_record
 from dit4sr.bench.report.explanation import explain
 from dit4sr.bench.report.html import html_report
 from dit4sr.bench.report.markdown import markdown_report
@@ -31,6 +32,16 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     file = tmp_path / "r.json"
     file.write_text(record().to_text())
     assert read_record(file) == record()
+
+
+def test_a_record_of_the_former_version_is_read(tmp_path):
+    former = json.loads(record().to_text())
+    former["schema"] = 1
+    former["accuracy"] = [row for row in former["accuracy"] if row.pop("made_by") == OURS]
+    (tmp_path / "r.json").write_text(json.dumps(former))
+    found = read_record(tmp_path / "r.json")
+    assert [row.made_by for row in found.accuracy] == [OURS]
+    assert "cat against truth" in markdown_report(found)
 
 
 def test_every_section_is_in_every_form():
@@ -51,7 +62,9 @@ def test_every_section_is_in_every_form():
         assert f"## {title}" in markdown
         assert f"<h2>{title}</h2>" in page
     assert "2.00× (1.90 to 2.10)" in terminal
-    assert "cat against truth" in markdown
+    for form in (terminal, markdown, page):
+        assert "cat against truth" in form
+        assert "cat, bicubic, against truth" in form
 
 
 def test_a_busy_machine_is_named_in_every_form():
