@@ -161,7 +161,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         nargs=2,
         type=PATH,
         metavar="A.json B.json",
-        help="Was B slower than A? Exit 8 if so.",
+        help="Was B slower than A, and how far are its pictures? Exit 8 if slower.",
     ),
     option(
         "--tolerance",
@@ -255,11 +255,12 @@ def _report(findings: Findings, options: dict[str, Any]) -> None:
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
     from dit4sr.bench.record import read_record
+    from dit4sr.bench.report.differences import format_differences
     from dit4sr.bench.report.regressions import compare, format_changes, refuse_regressions
 
     records = [read_record(path) for path in (before, after)]
     changes = compare(*records, tolerance=tolerance, across_machines=across)
-    click.echo(format_changes(changes))
+    click.echo(f"{format_changes(changes)}\n\n{format_differences(*records)}")
     if any(record.environment.is_busy for record in records):
         click.echo("warning: a machine was busy when it was measured", err=True)
     refuse_regressions(changes)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dit4sr.bench.accuracy.kept import KeptPicture
 from dit4sr.bench.measure.statistics import Ratio, Summary
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
@@ -177,6 +178,8 @@ class Record:
     peak_bytes: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What was not measured, and why."""
+    kept: KeptPicture | None = None
+    """The timed picture; ``None`` in records of version 1."""
 
     def find(self, scope: str, contender: str = OURS) -> Series | None:
         """The samples of one contender in one scope."""

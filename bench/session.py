@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from dit4sr.bench.accuracy.kept import KeptPicture
 from dit4sr.bench.accuracy.rows import accuracies
 from dit4sr.bench.baselines.ablations import Ablations
 from dit4sr.bench.baselines.torch_start import TorchStart
@@ -26,10 +24,11 @@ from dit4sr.bench.measure.hardware import environment
 from dit4sr.bench.measure.latency import SETTLE, Latency
 from dit4sr.bench.measure.limit_probe import probe_for
 from dit4sr.bench.measure.stopwatch import Clock, clock_for
+from dit4sr.bench.pictures import InputPicture
 from dit4sr.bench.record import SCHEMA_VERSION, Record, SubjectRecord
 from dit4sr.bench.subject import Subject
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
-from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.photo import Picture, resized
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,7 @@ def run_session(config: BenchConfig, show: ShowStatus = show_nothing) -> Finding
         ablations = Ablations(subject, config.rule, clock, SETTLE).run(config.ablations)
         sweep = latency.sweep()
         probe.measure()
+        restored = subject.restore()
 
         record = Record(
             schema=SCHEMA_VERSION,
@@ -97,8 +97,9 @@ def run_session(config: BenchConfig, show: ShowStatus = show_nothing) -> Finding
             sweep=tuple(sweep),
             peak_bytes=collector.peaks,
             notes=(*collector.notes, *subject.upscaler.reasons),
+            kept=KeptPicture.of(subject.picture.name, subject.picture.pixels, restored),
         )
-        return Findings(record, _pictures(subject))
+        return Findings(record, _pictures(subject.picture, restored))
 
 
 def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> SubjectRecord:
@@ -128,12 +129,10 @@ def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> S
     )
 
 
-def _pictures(subject: Subject) -> tuple[tuple[str, Picture], ...]:
+def _pictures(given: InputPicture, restored: Picture) -> tuple[tuple[str, Picture], ...]:
     """The picture before and after, and the truth where it is known, at one size."""
-    restored = subject.restore()
-    size = (restored.shape[1], restored.shape[0])
-    low = np.asarray(Image.fromarray(subject.picture.pixels).resize(size, Image.Resampling.BICUBIC))
+    low = resized(given.pixels, (restored.shape[1], restored.shape[0]))
     shown = [("given, enlarged", low), ("restored", restored)]
-    if subject.picture.truth is not None:
-        shown.append(("truth", subject.picture.truth))
+    if given.truth is not None:
+        shown.append(("truth", given.truth))
     return tuple(shown)

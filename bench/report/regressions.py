@@ -1,4 +1,4 @@
-"""Two records of the same work: what became slower, and whether one may say so."""
+"""Two records of the same work, in one precision or two: what became slower, and whether one may say so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOLERANCE = 0.05
 """Changes below this are of no interest, however certain; machines drift by as much from day to day."""
 FALSE_ALARMS = 0.02
 """Chance of any false alarm among all scopes of a comparison."""
-SAME_WORK = ("precision", "latent", "picture", "steps", "guidance", "rows", "text_rows", "backend", "threads")
+SAME_WORK = ("latent", "picture", "steps", "guidance", "rows", "text_rows", "backend", "threads")
 
 
 class Verdict(Enum):
@@ -56,6 +56,13 @@ def compare(
             f"the records come from {before.environment.machine!r} and {after.environment.machine!r}",
             expected="one machine",
             fix="measure again here, or compare hardware-normalised times with --cross-machine",
+        )
+    rates = [record.environment.rate_precision for record in (before, after)]
+    if is_other_machine and rates[0] != rates[1]:
+        raise IncompatibleError(
+            f"the machines' rates were measured in {rates[0]} and {rates[1]}",
+            expected="one precision, to normalise by",
+            fix="compare records of one precision, or of one machine",
         )
     scale = after.environment.matmul_rate / before.environment.matmul_rate if is_other_machine else 1.0
     pairs = list(_pairs(before, after))

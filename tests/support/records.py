@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from support.photos import make_photo
 
+from dit4sr.bench.accuracy.kept import KeptPicture
 from dit4sr.bench.measure.statistics import Ratio
 from dit4sr.bench.record import (
     OURS,
@@ -83,6 +85,7 @@ def record(seed: int = 0, factor: float = 1.0, slowed: str = "", count: int = 12
         sweep=(SweepRow(256, 256, 2, (0.1, 0.2, 0.3)),),
         peak_bytes={"host": 123_000_000},
         notes=("nothing else",),
+        kept=KeptPicture.of("cat", make_photo(32, 32), make_photo(128, 128)),
     )
 
 

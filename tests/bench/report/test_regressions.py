@@ -8,7 +8,7 @@ import pytest
 from support.records import SCOPES, environment, record
 
 from dit4sr.bench.cli import command
-from dit4sr.bench.record import OURS, Series
+from dit4sr.bench.record import OURS, Record, Series
 from dit4sr.bench.report.regressions import Verdict, compare, format_changes
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError
@@ -81,6 +81,22 @@ def test_other_work_is_refused():
     other = replace(other, subject=replace(other.subject, steps=20))
     with pytest.raises(BadInputError, match="differ in steps: 40 and 20"):
         compare(record(), other)
+
+
+def in_precision(made: Record, precision: str) -> Record:
+    return replace(made, subject=replace(made.subject, precision=precision))
+
+
+def test_two_precisions_are_compared():
+    after = in_precision(record(1, factor=0.5, slowed="step"), "fp8")
+    assert verdicts(record(0), after)["step"] is Verdict.FASTER
+
+
+def test_machines_whose_rates_are_of_two_precisions_cannot_be_normalised():
+    other = replace(environment("another"), rate_precision="fp16")
+    after = replace(in_precision(record(1), "fp16"), environment=other)
+    with pytest.raises(IncompatibleError, match="measured in fp32 and fp16"):
+        compare(record(0), after, across_machines=True)
 
 
 def test_the_command_exits_with_8(tmp_path, capsys):

@@ -38,9 +38,11 @@ def test_a_record_of_the_former_version_is_read(tmp_path):
     former = json.loads(record().to_text())
     former["schema"] = 1
     former["accuracy"] = [row for row in former["accuracy"] if row.pop("made_by") == OURS]
+    assert former.pop("kept")
     (tmp_path / "r.json").write_text(json.dumps(former))
     found = read_record(tmp_path / "r.json")
     assert [row.made_by for row in found.accuracy] == [OURS]
+    assert found.kept is None
     assert "cat against truth" in markdown_report(found)
 
 
