@@ -6,7 +6,7 @@ READY  := .venv/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format records tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ lint: $(READY)  ## ruff, mypy --strict and the import contracts
 format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+picture: $(READY)  ## make README's picture anew: a sample photograph before and after
+	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --seed 0 --force --json demo/records.jsonl
+	$(BIN)/python -m dit4sr.bench.showcase demo --before-and-after docs/restored.jpg
 
 records: $(READY)  ## measure anew what the tables say: on a quiet machine, about ten minutes
 	$(BIN)/dit4sr-export --precision fp32 --output demo/bundle-fp32 --force

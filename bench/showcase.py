@@ -1,7 +1,8 @@
 """``python -m dit4sr.bench.showcase DEMO``: the sample photographs beside what was made of them.
 
 Reads ``DEMO/restored`` and ``DEMO/records.jsonl``, which dit4sr-upscale wrote; draws one picture for each
-photograph (input, bicubic, restored, truth) and prints a table.
+photograph (input, bicubic, restored, truth) and prints a table. ``--before-and-after`` draws one photograph
+alone, bicubic beside restored: the picture that README begins with.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from dit4sr.runtime.metrics import psnr_y, ssim
 
 CAPTION = 28
 """Height in pixels of the caption above a picture."""
+FRONT = "coffee"
+"""The photograph that README shows."""
+SEAM = 4
+"""Width in pixels of the line between before and after."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,14 @@ class ShowcasePhoto:
             pen.text((place * width + 8, 3), caption, fill="black", font=font)
         return canvas
 
+    def before_and_after(self) -> Image.Image:
+        """The photograph enlarged bicubically beside the restored one, without a word in it."""
+        height, width = self.truth.shape[:2]
+        canvas = Image.new("RGB", (2 * width + SEAM, height), "white")
+        canvas.paste(Image.fromarray(self.bicubic), (0, 0))
+        canvas.paste(Image.fromarray(self.restored), (width + SEAM, 0))
+        return canvas
+
 
 def showcase_photos(demo: Path) -> list[ShowcasePhoto]:
     """The sample photographs, and what the demonstration made of them."""
@@ -93,12 +106,23 @@ def _seconds(records: Path) -> dict[str, float]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("demo", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def command(demo: Path) -> None:
+@click.option(
+    "--before-and-after",
+    "front",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help=f"Draw {FRONT} alone, bicubic beside restored.",
+)
+def command(demo: Path, *, front: Path | None) -> None:
     """Draw the sample photographs beside what DEMO/restored holds."""
     try:
         shown = showcase_photos(demo)
     except OSError as error:
         raise BadInputError(f"{error.filename} cannot be read ({error.strerror})", fix="make demo") from None
+    if front is not None:
+        [photo] = [photo for photo in shown if photo.name == FRONT]
+        photo.before_and_after().save(front, quality=90)
+        return
     for photo in shown:
         photo.drawn().save(demo / f"{photo.name}.png")
     header = ["", "PSNR (Y) bicubic", "dit4sr", "SSIM bicubic", "dit4sr", "took"]
