@@ -30,7 +30,7 @@ MOST_PICTURES = 100
 GENERATOR = "dit4sr-upscale --compare-sheet"
 NOTE = (
     f"These are previews, compressed again (JPEG, quality {QUALITY}); of a picture of more than {MOST_SIDE} "
-    "pixels a side they show the middle, pixel for pixel. The restored files are whole. "
+    "pixels a side they hold the middle, pixel for pixel. The restored files are whole. "
     "This page loads nothing from anywhere."
 )
 
@@ -91,8 +91,10 @@ class CompareSheet:
         else:
             try:
                 comparison = self._comparison(record)
-            except (BadInputError, MemoryError) as error:
-                self.missing.append(f"{record.item.name}: {error or 'not enough memory to show it'}")
+            except BadInputError as error:
+                self.missing.append(str(error))
+            except MemoryError:
+                self.missing.append(f"{record.item.name}: no memory left to show it in")
             else:
                 self.drafts.write(_encoded(comparison.to_html()))
                 self.shown += 1

@@ -8,6 +8,9 @@ for (const choice of document.querySelectorAll("[name=before]")) {
 
 for (const stage of document.querySelectorAll(".stage")) {
   const slider = stage.querySelector("input");
+  for (const side of ["width", "height"]) {
+    stage.parentElement.style.setProperty(`--${side}`, stage.querySelector("img").getAttribute(side));
+  }
   const show = () => {
     stage.style.setProperty("--line", `${slider.value}%`);
     slider.ariaValueText = `${Math.round(slider.value)}%`;

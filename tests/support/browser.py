@@ -46,7 +46,7 @@ class Page:
             mobile=width <= PHONE,
         )
         self.call("Emulation.setScriptExecutionDisabled", value=not has_scripts)
-        self.call("Page.navigate", url=page.as_uri())
+        assert "errorText" not in self.call("Page.navigate", url=page.as_uri())
         while self._message().get("method") != "Page.loadEventFired":
             pass
         self.evaluate("Promise.all([...document.images].map(image => image.decode())).then(() => 1)")

@@ -13,6 +13,7 @@ from support.photos import make_photo
 from dit4sr.runtime.batch import sheet as sheets
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.job import Job, Record
+from dit4sr.runtime.batch.previews import Previews
 from dit4sr.runtime.batch.sheet import CompareSheet
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
@@ -110,6 +111,21 @@ def test_what_failed_is_named_and_the_others_are_shown(upscale, folder, tmp_path
     assert page.tags.count("figure") == 2
     assert "2 of 3 pictures restored" in page.said
     assert "a.png is no picture" in page.said
+
+
+def test_what_has_no_room_is_named_and_not_the_end_of_the_job(upscale, folder, tmp_path, monkeypatch):
+    made = Previews.of
+
+    def exhausted(photo, restored):
+        if photo.format == "JPEG":
+            raise MemoryError
+        return made(photo, restored)
+
+    monkeypatch.setattr(Previews, "of", exhausted)
+    assert upscale(folder, "-o", tmp_path / "out") == 0
+    page = read(tmp_path / "sheet.html")
+    assert page.tags.count("figure") == 2
+    assert "b.jpg: no memory left" in page.said
 
 
 def test_an_interrupted_job_shows_what_it_did_and_the_resumed_one_all(upscale, folder, tmp_path, monkeypatch):

@@ -48,6 +48,7 @@ def test_the_line_follows_pointer_and_keys_on_a_page_that_fits_its_screen(sheet,
         left, top, across, down = page.evaluate(
             f"(({{left, top, width, height}}) => [left, top, width, height])({STAGE}.getBoundingClientRect())"
         )
+        assert across <= 1.25 * 256 + 1, "no picture is much larger than it is"
         page.drag((left + across / 2, top + down / 2), (left + across / 4, top + down / 2))
         assert line(page) == pytest.approx(0.25, abs=0.01)
         page.press("ArrowRight", 39)
