@@ -62,16 +62,10 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Move the pointer from one place to another with its button held."""
-        for kind, (x, y), buttons in (
-            ("mousePressed", start, 1),
-            ("mouseMoved", end, 1),
-            ("mouseReleased", end, 0),
-        ):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1
-            )
+    def point(self, kind: str, x: float, y: float) -> None:
+        """Have the pointer ``Pressed``, ``Moved`` with its button held, or ``Released`` at a place."""
+        held = {"button": "left", "buttons": int(kind != "Released"), "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **held)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its answer."""

@@ -49,8 +49,11 @@ def test_the_line_follows_pointer_and_keys_on_a_page_that_fits_its_screen(sheet,
             f"(({{left, top, width, height}}) => [left, top, width, height])({STAGE}.getBoundingClientRect())"
         )
         assert across <= 1.25 * 256 + 1, "no picture is much larger than it is"
-        page.drag((left + across / 2, top + down / 2), (left + across / 4, top + down / 2))
-        assert line(page) == pytest.approx(0.25, abs=0.01)
+        for kind, share in (("Pressed", 0.75), ("Moved", 0.4), ("Moved", 0.25), ("Released", 0.25)):
+            page.point(kind, left + share * across, top + down / 2)
+            assert line(page) == pytest.approx(share, abs=0.01)
+        page.point("Moved", left + across / 2, top + down / 2)
+        assert line(page) == pytest.approx(0.25, abs=0.01), "it has been let go"
         page.press("ArrowRight", 39)
         assert 0.25 < line(page) < 0.3
         page.press("End", 35)
