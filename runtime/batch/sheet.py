@@ -176,5 +176,5 @@ def _is_ours(sheet: Path) -> bool:
 
 
 def _encoded(text: str) -> bytes:
-    """Bytes of a text; a name that is no UTF-8 is shown with marks for what it lacks."""
-    return text.encode("utf-8", errors="replace")
+    """Bytes of a text; what a name has that is no UTF-8 is shown in escapes."""
+    return text.encode("utf-8", errors="backslashreplace")

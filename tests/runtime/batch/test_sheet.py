@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import tempfile
+import zlib
 
 import pytest
 from PIL import Image
@@ -41,6 +43,21 @@ def upscale(toy_bundle, tmp_path):
     return run
 
 
+def deep_png(picture) -> bytes:
+    """A picture as a PNG of 16 bits a channel, which Pillow cannot write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    height, width = picture.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in (picture.astype(">u2") * 257).reshape(height, -1))
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
 def read(page) -> PageReader:
     return assert_whole_and_alone(page.read_text(encoding="utf-8"))
 
@@ -64,6 +81,12 @@ def test_a_page_may_lie_in_the_folder_that_the_job_makes(upscale, folder, tmp_pa
     place = tmp_path / "new" / "out"
     assert upscale(folder, "-o", place, sheet=place / "sheet.html") == 0
     assert read(place / "sheet.html").tags.count("figure") == 3
+
+
+def test_a_picture_of_sixteen_bits_a_channel_is_shown(upscale, tmp_path):
+    (tmp_path / "deep.png").write_bytes(deep_png(make_photo(8, 8)))
+    assert upscale(tmp_path / "deep.png", "-o", tmp_path / "out.png") == 0
+    assert "8×8 → 32×32" in read(tmp_path / "sheet.html").said
 
 
 def test_one_picture_has_a_page_too(upscale, folder, tmp_path):
@@ -192,4 +215,4 @@ def test_a_name_that_is_no_text_is_shown_as_far_as_it_is(tmp_path):
         page = CompareSheet(drafts, 1, most_pixels=1 << 20)
         page.add(Record(item, "skipped", {"reason": "exists"}))
         content = b"".join(page.content(Document("A page"), "said"))
-    assert "a?.png" in PageReader(content.decode("utf-8")).said
+    assert "a\\udcff.png" in PageReader(content.decode("utf-8")).said
