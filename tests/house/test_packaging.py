@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,13 @@ def test_help_needs_no_torch():
     subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
 
 
+@pytest.mark.parametrize("kind", ["*.css", "*.js"])
+def test_the_wheel_holds_what_pages_are_made_of(wheel, kind):
+    in_tree = {f"dit4sr/{path.relative_to(ROOT)}" for path in (ROOT / "runtime").rglob(kind)}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if name.endswith(kind[1:])} == in_tree != set()
+
+
 def test_a_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert run_command(command, ["--describe"]) == 3
@@ -111,8 +119,7 @@ def test_the_wheel_holds_every_module(wheel, tmp_path):
     """Install the wheel where nothing else is, and look there."""
     subprocess.run([*PIP, "install", "--no-deps", "--target", tmp_path, wheel], check=True)
     for folder in FOLDERS:
+        in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob("*.py")}
         installed = tmp_path / "dit4sr" / folder
-        for kind in ("*.py", "*.css", "*.js"):
-            in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob(kind)}
-            assert {p.relative_to(installed) for p in installed.rglob(kind)} == in_tree
+        assert {p.relative_to(installed) for p in installed.rglob("*.py")} == in_tree
         assert (installed / "py.typed").is_file()
