@@ -203,7 +203,7 @@ def command(
     if sheet is not None:
         from dit4sr.runtime.batch.sheet import check_sheet
 
-        check_sheet(sheet, items, Path(output), config.existing)
+        check_sheet(sheet, items, config.existing)
     with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
         if dry_run:
             from dit4sr.runtime.batch.dry_run import format_dry_run

@@ -35,7 +35,7 @@ NOTE = (
 )
 
 
-def check_sheet(sheet: Path, items: Sequence[Item], output: Path, existing: Existing) -> None:
+def check_sheet(sheet: Path, items: Sequence[Item], existing: Existing) -> None:
     """Refuse, before anything is restored, a page that could not be written or would have nothing to show."""
     if sheet.suffix.lower() not in ENDINGS:
         raise BadInputError(f"--compare-sheet {sheet}", expected=f"a file ending in {' or '.join(ENDINGS)}")
@@ -43,8 +43,9 @@ def check_sheet(sheet: Path, items: Sequence[Item], output: Path, existing: Exis
         raise BadInputError(
             "--compare-sheet shows files, and - is none", fix="name files for input and output"
         )
-    if sheet.absolute().parent == output.absolute() and not sheet.exists():
-        return  # in the folder of the pictures, which comes with the first of them
+    folders = {item.target.absolute().parent for item in items if item.target}
+    if sheet.absolute().parent in folders and not sheet.exists():
+        return  # a folder of pictures, which comes with the first of them
     check_target(str(sheet), replace=_may_replace(sheet, existing))
 
 
@@ -62,7 +63,7 @@ def opened_sheet(
             yield page.add
         finally:
             if page.shown:
-                document = Document(page.title(upscaler.card.name), STYLE, SCRIPT, GENERATOR)
+                document = Document(page.title(), STYLE, SCRIPT, GENERATOR)
                 content = page.content(document, _settings_in_words(upscaler, config))
                 write_whole(sheet, content, replace=_may_replace(sheet, config.existing))
             else:
@@ -99,10 +100,10 @@ class CompareSheet:
                 self.drafts.write(_encoded(comparison.to_html()))
                 self.shown += 1
 
-    def title(self, model: str) -> str:
+    def title(self) -> str:
         """What the page is about."""
         count = self.shown if self.shown == self.wanted else f"{self.shown} of {self.wanted}"
-        return f"{count} picture{'s' * (self.wanted != 1)} restored by {model}"
+        return f"{count} picture{'s' * (self.wanted != 1)} before and after"
 
     def content(self, document: Document, said: str) -> Iterator[bytes]:
         """The page, piece by piece; ``said`` is how its pictures were made."""
@@ -123,7 +124,7 @@ class CompareSheet:
             said += [f"{seconds:.1f} s", f"seed {seed}"]
             said += [f"“{record.details['prompt']}”"] if record.details["prompt"] else []
         else:
-            said.append("was there already")
+            said.append("was there before this run")
         return Comparison(
             record.item.name,
             " · ".join(said),
@@ -152,6 +153,7 @@ def _settings_in_words(upscaler: Upscaler, config: JobConfig) -> str:
     steps = "1 step" if known.steps == 1 else f"{known.steps} steps"
     return " · ".join(
         [
+            card.name,
             f"{known.scale:g}× the size",
             f"{steps} ({known.solver.value})",
             f"guidance {known.guidance:g}",

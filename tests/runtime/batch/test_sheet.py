@@ -69,8 +69,9 @@ def test_a_page_shows_every_picture_in_three_states_and_no_stranger_writes_on_it
     page = read(tmp_path / "sheet.html")
     assert page.tags.count("figure") == 3
     assert page.tags.count("img") == 9
-    assert "3 pictures restored by toy" in page.said
+    assert "3 pictures before and after" in page.said
     assert '<img src=x onerror="alert(1)">.png' in page.said, "as words"
+    assert "toy · 4× the size · 1 step (euler)" in page.said
     assert page.said.count("8×8 → 32×32") == 3
     assert len(re.findall(r"seed \d+", page.said)) == 3
     assert "compressed again" in page.said
@@ -91,7 +92,7 @@ def test_a_picture_of_sixteen_bits_a_channel_is_shown(upscale, tmp_path):
 
 def test_one_picture_has_a_page_too(upscale, folder, tmp_path):
     assert upscale(folder / "a.png", "-o", tmp_path / "a.png") == 0
-    assert "1 picture restored by" in read(tmp_path / "sheet.html").said
+    assert "1 picture before and after" in read(tmp_path / "sheet.html").said
 
 
 @pytest.mark.usefixtures("folder")
@@ -103,6 +104,7 @@ def test_one_picture_has_a_page_too(upscale, folder, tmp_path):
         (["IN/a.png", "-o", "-"], "sheet.html", "- is none"),
         (["-", "-o", "a.png"], "sheet.html", "- is none"),
         (["IN", "-o", "out"], "nowhere/sheet.html", "a folder that exists"),
+        (["IN/a.png", "-o", "out.png"], "out.png/sheet.html", "a folder that exists"),
         (["IN", "-o", "out"], "there.html", "there.html exists"),
         (["IN", "-o", "out", "--resume"], "there.html", "there.html exists"),
         (["IN", "-o", "out", "--dry-run"], "there.html", "there.html exists"),
@@ -132,7 +134,7 @@ def test_what_failed_is_named_and_the_others_are_shown(upscale, folder, tmp_path
     assert upscale(folder, "-o", tmp_path / "out", "--continue-on-error") == 9
     page = read(tmp_path / "sheet.html")
     assert page.tags.count("figure") == 2
-    assert "2 of 3 pictures restored" in page.said
+    assert "2 of 3 pictures before and after" in page.said
     assert "a.png is no picture" in page.said
 
 
@@ -162,12 +164,12 @@ def test_an_interrupted_job_shows_what_it_did_and_the_resumed_one_all(upscale, f
 
     monkeypatch.setattr(Job, "_restore", interrupted)
     assert upscale(folder, "-o", tmp_path / "out") == 130
-    assert "1 of 3 pictures restored" in read(tmp_path / "sheet.html").said
+    assert "1 of 3 pictures before and after" in read(tmp_path / "sheet.html").said
     monkeypatch.undo()
     assert upscale(folder, "-o", tmp_path / "out", "--resume") == 0
     page = read(tmp_path / "sheet.html")
     assert page.tags.count("figure") == 3
-    assert page.said.count("was there already") == 1
+    assert page.said.count("was there before this run") == 1
 
 
 def test_without_a_picture_there_is_no_page(upscale, folder, tmp_path, capfd):
@@ -182,7 +184,7 @@ def test_a_page_holds_so_many_pictures_and_counts_the_others(upscale, folder, tm
     assert upscale(folder, "-o", tmp_path / "out") == 0
     page = read(tmp_path / "sheet.html")
     assert page.tags.count("figure") == 2
-    assert "2 of 3 pictures restored" in page.said
+    assert "2 of 3 pictures before and after" in page.said
     assert "1 more; a page shows 2 at most" in page.said
 
 
