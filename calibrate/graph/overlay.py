@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.checked_files import CheckedFile
 from dit4sr.runtime.bundles.manifest import FileRecord
 
 
@@ -18,11 +19,11 @@ class OverlayBundle(Bundle):
 
     original: Bundle
 
-    def checked(self, records: tuple[FileRecord, ...]) -> list[Path]:
-        """Paths of files whose size and digest are what the manifest says."""
-        below = set(self.original.manifest.files())
-        return [path for record in records for path in self._home(record, below).checked((record,))]
+    def opened(self, record: FileRecord) -> CheckedFile:
+        """Open a file that the manifest names, where it is."""
+        is_own = (self.path / record.path).exists() or record not in self._below
+        return super().opened(record) if is_own else self.original.opened(record)
 
-    def _home(self, record: FileRecord, below: set[FileRecord]) -> Bundle:
-        is_own = (self.path / record.path).exists() or record not in below
-        return Bundle(self.path, self.manifest) if is_own else self.original
+    @cached_property
+    def _below(self) -> frozenset[FileRecord]:
+        return frozenset(self.original.manifest.files())

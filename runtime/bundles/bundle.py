@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.bundles.checked_files import CheckedComponent, CheckedFile
+from dit4sr.runtime.bundles.external_data import check_external_data
 from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     Component,
@@ -19,7 +23,6 @@ from dit4sr.runtime.bundles.manifest import (
     read_manifest,
 )
 from dit4sr.runtime.errors import BadInputError, IntegrityError
-from dit4sr.runtime.files.reading import sha256_of
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,34 @@ class Bundle:
         return self.manifest.engines
 
     def component_file(self, name: str) -> Path:
-        """Return the path of a component's graph, after checking the digest of all its files."""
+        """Return the path of a component's graph, after checking all its files."""
+        with self.opened_component(name) as component:
+            return component.graph.path
+
+    @contextmanager
+    def opened_component(self, name: str) -> Iterator[CheckedComponent]:
+        """Open a component's files and check them: digests, and that the graph refers to no others.
+
+        What was read by its path within the block, and has changed since, is refused at its end.
+        """
         component = self.components.get(name)
         if component is None:
             raise BadInputError(
                 f"{self.path} has no component {name!r}", expected=f"one of {', '.join(self.components)}"
             )
-        return self.checked(component.files)[0]
+        with ExitStack() as stack:
+            graph, *data = (stack.enter_context(self.opened(record)) for record in component.files)
+            for file in data:
+                file.check()
+            content = graph.content() if graph.is_small else None
+            if content is None:
+                graph.check()
+            opened = CheckedComponent(graph, tuple(data), content)
+            try:
+                check_external_data(opened.graph_bytes(), component.graph, component.files[1:], graph.path)
+                yield opened
+            finally:
+                opened.require_unchanged()
 
     def embedding(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Read a stored prompt: its tensors, named as in ``embeddings/<prompt>.<tensor>.npy``."""
@@ -67,38 +91,37 @@ class Bundle:
         if not records:
             raise BadInputError(f"{self.path} stores no prompt {name!r}")
         try:
-            return {
-                _tensor_name(record, name): _read_tensor(path)
-                for record, path in zip(records, self.checked(records), strict=True)
-            }
+            return {_tensor_name(record, name): _read_tensor(self.content(record)) for record in records}
         except (ValueError, TypeError) as error:
             raise IntegrityError(f"{self.path}: the stored prompt {name!r} is damaged ({error})") from None
 
+    def opened(self, record: FileRecord) -> CheckedFile:
+        """Open a file that the manifest names; whoever uses it checks it."""
+        return CheckedFile(self.path, record)
+
+    def content(self, record: FileRecord) -> bytes:
+        """Return the bytes of a file, which are those that were hashed."""
+        with self.opened(record) as file:
+            return file.content()
+
     def checked(self, records: tuple[FileRecord, ...]) -> list[Path]:
-        """Return the paths of files, refusing any whose size or digest is not what the manifest says."""
-        return [self._checked(record) for record in records]
+        """Return the paths of files, refusing any whose size or digest is not what the manifest says.
+
+        For copying: what is loaded or run is `opened`, for another file may be at its path the moment after.
+        """
+        paths = []
+        for record in records:
+            with self.opened(record) as file:
+                file.check()
+                paths.append(file.path)
+        return paths
 
     def verify(self) -> None:
-        """Refuse the bundle if any file is missing or has another size or digest than the manifest says."""
-        self.checked(tuple(self.manifest.files()))
-
-    def _checked(self, record: FileRecord) -> Path:
-        path = self.path / record.path
-        fix = "copy the bundle again, or export it anew"
-        try:
-            if not path.resolve().is_relative_to(self.path.resolve()):
-                raise IntegrityError(f"{path} leads out of the bundle", fix=fix)
-            if not path.is_file():
-                raise IntegrityError(f"{path} is missing", fix=fix)
-            if (size := path.stat().st_size) != record.bytes:
-                raise IntegrityError(f"{path} has {size} bytes", expected=str(record.bytes), fix=fix)
-            if (digest := sha256_of(path)) != record.sha256:
-                raise IntegrityError(
-                    f"{path} has digest {digest[:12]}…", expected=record.sha256[:12] + "…", fix=fix
-                )
-        except OSError as error:
-            raise IntegrityError(f"{path} cannot be read ({error.strerror})", fix=fix) from None
-        return path
+        """Refuse the bundle if any file is not what the manifest says, or a graph refers to any other."""
+        for name in self.components:
+            self.component_file(name)
+        done = {record for component in self.components.values() for record in component.files}
+        self.checked(tuple(record for record in self.manifest.files() if record not in done))
 
 
 def _tensor_name(record: FileRecord, prompt: str) -> str:
@@ -108,7 +131,6 @@ def _tensor_name(record: FileRecord, prompt: str) -> str:
     return tensor
 
 
-def _read_tensor(path: Path) -> NDArray[np.float32]:
+def _read_tensor(content: bytes) -> NDArray[np.float32]:
     # np.load would also open archives, which are no tensors.
-    with path.open("rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False).astype(np.float32)
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False).astype(np.float32)

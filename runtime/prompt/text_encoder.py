@@ -101,8 +101,8 @@ class TextEncoder:
             )
         import tokenizers  # noqa: PLC0415 - only bundles with text encoders need it
 
-        [path] = self._bundle.checked((self._tokenizer_file(name),))
-        tokenizer: Any = tokenizers.Tokenizer.from_file(str(path))
+        content = self._bundle.content(self._tokenizer_file(name))
+        tokenizer: Any = tokenizers.Tokenizer.from_buffer(content)
         return np.array([tokenizer.encode(prompt).ids], dtype=np.int64)
 
     def _tokenizer_file(self, name: str) -> FileRecord:

@@ -105,9 +105,9 @@ class FakeGpu:
 
         return launch
 
-    def load(self, plan: Path, *, weights: Path | None, runs_own_code: bool) -> FakePlan:
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> FakePlan:
         self.loads += 1
-        header, _, content = plan.read_bytes().partition(b"\n")
+        header, _, content = bytes(plan).partition(b"\n")
         facts = json.loads(header)
         if facts["tensorrt"] != self.machine.tensorrt and not runs_own_code:
             raise RuntimeError("TensorRT rejects the plan: it was built with another version")

@@ -18,7 +18,7 @@ from dit4sr.export.engines.tensorrt.graph import prepared
 from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
-from dit4sr.runtime.backends.tensorrt.backend import TensorRt
+from dit4sr.runtime.backends.tensorrt.backend import TensorRt, loaded_plan
 from dit4sr.runtime.backends.tensorrt.plans import plans_for
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Check, TensorSpec
@@ -103,9 +103,8 @@ def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str
     """Milliseconds of each layer of a bundle's only plan, once it is warm."""
     [engine] = bundle.engines
     [plan] = plans_for(bundle, engine.component, engine.gpu_architecture)
-    path = bundle.checked(engine.files)[0]
-    weights = bundle.component_file(engine.component) if plan.details.is_stripped else None
-    loaded = backend.driver.load(path, weights=weights, runs_own_code=plan.details.is_version_compatible)
+    with bundle.opened(plan.record.files[0]) as file:
+        loaded = loaded_plan(backend.driver, bundle, plan, file)
     execution = loaded.execution(0)
     feeds = sample_inputs(bundle, engine.component, profile)
     arrays = {name: backend.upload(values) for name, values in feeds.items()}

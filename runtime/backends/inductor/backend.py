@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,24 @@ class Inductor:
         """Load a component's weights, after all digests have been checked; its packages follow on demand."""
         packages = compiled_for(Package, bundle, component, self._target)
         # Packages share their weights, which are too large to be read for each of them.
-        files = tuple(dict.fromkeys(file for package in packages for file in package.record.files))
-        paths = dict(zip(files, bundle.checked(files), strict=True))
+        records = dict.fromkeys(record for package in packages for record in package.record.files)
+        files = {record: bundle.opened(record) for record in records}
+        for file in files.values():
+            file.check()
+        weighing = [files[record] for record in dict.fromkeys(package.weights for package in packages)]
         try:
-            weights = self.weights(sorted({paths[package.weights] for package in packages}))
+            with ExitStack() as reading:
+                for file in weighing:
+                    reading.enter_context(file.unchanged())
+                weights = self.weights([file.path for file in weighing])
         except RuntimeError as error:
             raise translated(error, f"no room for the weights of {component}") from None
-        return InductorEngine(
-            packages, lambda package: self.loaded(paths[package.code], weights), self.recorder
-        )
+
+        def load(package: Package) -> Call:
+            with files[package.code].copied() as copy:
+                return self.loaded(copy, weights)
+
+        return InductorEngine(packages, load, self.recorder)
 
     def weights(self, files: Sequence[Path]) -> dict[str, Any]:
         """The tensors of some files, on the device."""

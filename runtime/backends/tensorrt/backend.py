@@ -14,11 +14,12 @@ from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool, PooledContext
-from dit4sr.runtime.backends.tensorrt.driver import Driver
+from dit4sr.runtime.backends.tensorrt.driver import Driver, LoadedPlan
 from dit4sr.runtime.backends.tensorrt.interop import LentArray, borrowed
 from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.backends.tensorrt.plans import Plan, plans_for
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.checked_files import CheckedFile
 from dit4sr.runtime.bundles.manifest import TensorSpec
 from dit4sr.runtime.errors import BadInputError
 
@@ -38,22 +39,18 @@ class TensorRt:
         self.driver = driver
 
     def open(self, bundle: Bundle, component: str) -> TensorRtEngine:
-        """Check the digests of a component's plans; each is read when it is first run."""
+        """Check the digests of a component's plans; each is read from there when it is first run."""
         plans = plans_for(bundle, component, self.driver.architecture)
-        paths = {plan: bundle.checked(plan.record.files)[0] for plan in plans}
-        is_stripped = any(plan.details.is_stripped for plan in plans)
-        graph = bundle.component_file(component) if is_stripped else None
+        files = {plan: bundle.opened(plan.record.files[0]) for plan in plans}
+        for file in files.values():
+            file.check()
 
         def load(plan: Plan) -> ContextPool:
-            details, path = plan.details, paths[plan]
+            file = files[plan]
             try:
-                loaded = self.driver.load(
-                    path,
-                    weights=graph if details.is_stripped else None,
-                    runs_own_code=details.is_version_compatible,
-                )
+                loaded = loaded_plan(self.driver, bundle, plan, file)
             except RuntimeError as error:
-                raise translated(error, f"{path} cannot be loaded") from None
+                raise translated(error, f"{file.path} cannot be loaded") from None
 
             def open_context(profile: int) -> PooledContext:
                 return PooledContext(
@@ -106,6 +103,23 @@ class TensorRt:
         except RuntimeError as error:
             raise translated(error, "the device failed") from None
         return values
+
+
+def loaded_plan(driver: Driver, bundle: Bundle, plan: Plan, file: CheckedFile) -> LoadedPlan:
+    """A plan from its open file, with the weights of its component's graph if it has none."""
+    runs_own_code = plan.details.is_version_compatible
+
+    def load(content: bytes | memoryview) -> LoadedPlan:
+        if not plan.details.is_stripped:
+            return driver.load(content, weights=None, runs_own_code=runs_own_code)
+        with bundle.opened_component(plan.record.component) as component:
+            return driver.load(content, weights=component.graph.path, runs_own_code=runs_own_code)
+
+    # Code for the host runs while it is loaded: the bytes it comes from are nobody's to write to.
+    if runs_own_code or file.is_small:
+        return load(file.content())
+    with file.unchanged():
+        return load(file.mapped())
 
 
 class TensorRtEngine:

@@ -114,6 +114,6 @@ class Driver(Protocol):
         """Record what is put on a stream, without running it; return what launches it on ours."""
         ...
 
-    def load(self, plan: Path, *, weights: Path | None, runs_own_code: bool) -> LoadedPlan:
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> LoadedPlan:
         """Read a plan: its weights from a graph, if it has none; its own runtime in it, if it is trusted."""
         ...

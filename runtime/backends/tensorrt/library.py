@@ -47,11 +47,10 @@ class Library(Cuda):
         self.errors = ErrorLogger()
         self.runtime = trt.Runtime(self.errors)
 
-    def load(self, plan: Path, *, weights: Path | None, runs_own_code: bool) -> DevicePlan:
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> DevicePlan:
         """Read a plan, and refit it if it has no weights."""
         self.runtime.engine_host_code_allowed = runs_own_code
-        # Mapped, not read: the library copies what it needs, and plans have gigabytes.
-        engine = self.runtime.deserialize_cuda_engine(np.memmap(plan, np.uint8, mode="r"))
+        engine = self.runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise self.errors.error("TensorRT rejects the plan")
         if weights is not None:
