@@ -21,6 +21,7 @@ from dit4sr.runtime.console.options import (
     json_option,
     steps_option,
     threads_option,
+    trust_engines_option,
 )
 from dit4sr.runtime.console.output import PIPE, check_target, write_text
 from dit4sr.runtime.console.progress import show_progress
@@ -152,7 +153,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         help="PyIQA's metrics by name, where it is installed.",
     ),
 )
-@group("Speed and memory", backend_option(), device_option(), threads_option())
+@group("Speed and memory", backend_option(), trust_engines_option(), device_option(), threads_option())
 @group(
     "Comparing two records",
     option(
@@ -210,6 +211,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
         backend=options["backend"],
         device=options["device"],
         threads=options["threads"],
+        trust_engines=options["trust_engines"],
         rule=StopRule(options["warmup"], options["runs"], options["min_time"], options["max_time"]),
         cold_runs=options["cold"],
         baselines=default_baselines(path) if options["baselines"] is None else options["baselines"],

@@ -29,6 +29,8 @@ class BenchConfig:
     backend: str = "auto"
     device: str = "auto"
     threads: int = 0
+    trust_engines: bool = False
+    """True to run engines of the bundle that were not built here."""
     rule: StopRule = field(default_factory=StopRule)
     cold_runs: int = 3
     baselines: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ def run_session(config: BenchConfig, show: ShowStatus = show_nothing) -> Finding
             backend=config.backend,
             device=config.device,
             threads=config.threads,
+            trust_engines=config.trust_engines,
         ) as subject,
     ):
         folder, device, collector = Path(scratch), subject.backend.device, Collector()

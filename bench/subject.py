@@ -59,8 +59,10 @@ class Subject:
         backend: str,
         device: str,
         threads: int,
+        trust_engines: bool = False,
     ) -> None:
-        self.bundle, self.picture, self.settings, self.threads = Bundle.open(path), picture, settings, threads
+        self.bundle = Bundle.open(path, trust_engines=trust_engines)
+        self.picture, self.settings, self.threads = picture, settings, threads
         choice = choose(self.bundle, backend, device=device, threads=threads)
         self.backend = choice.backend
         self.upscaler = Upscaler(self.bundle, backend=choice)

@@ -21,6 +21,7 @@ from dit4sr.runtime.console.options import (
     seed_option,
     steps_option,
     threads_option,
+    trust_engines_option,
 )
 from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.errors import SomeInputsFailedError
@@ -134,6 +135,7 @@ EXAMPLES = (
 @group(
     "Speed and memory",
     backend_option(),
+    trust_engines_option(),
     device_option(),
     threads_option(),
     option("-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."),
@@ -274,6 +276,7 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
         # One photo needs each component once.
         keep_components=photos > 1 and not options["low_memory"],
         frugal=options["low_memory"],
+        trust_engines=options["trust_engines"],
     )
 
 
@@ -293,6 +296,8 @@ def _run(
     from dit4sr.runtime.batch.sheet import opened_sheet
     from dit4sr.runtime.console.progress import PictureProgress, StatusLine
 
+    for notice in upscaler.notices:
+        click.echo(f"note: {notice}", err=True)
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = StatusLine(is_wanted=progress == "auto")
     pictures = PictureProgress(line, len(items))

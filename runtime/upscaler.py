@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -110,6 +110,7 @@ class Upscaler:
         frugal: bool = False,
         cache: Path | None = None,
         use_cache: bool = True,
+        trust_engines: bool = False,
     ) -> None:
         """Open a bundle; components are loaded as they are needed.
 
@@ -119,15 +120,19 @@ class Upscaler:
         restore more with one each. ``frugal`` leaves quantised weights in the bits they are stored in, where
         the backend can; steps are slower. ``keep_components=False`` drops each component when it is done,
         which fits the largest instead of all into memory. ``cache`` is the folder for prompt embeddings, by
-        default in the user's cache.
+        default in the user's cache. ``trust_engines`` lets the bundle's engines run although they were not
+        built on this machine: they are code, so say it only of bundles from people you trust.
         """
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self.bundle = replace(opened, trusts_engines=True) if trust_engines else opened
         if isinstance(backend, str):
             backend = choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
         choice = backend if isinstance(backend, Choice) else Choice(backend)
         self._backend = choice.backend
         self.reasons = tuple(choice.reasons())
         """Why better backends were passed over."""
+        self.notices = choice.notices
+        """Those of the reasons that a user should hear unasked."""
         self.digest = sha256_of(self.bundle.path / MANIFEST)
         """What identifies the bundle: its manifest names the digest of every other file."""
         self._components = Components(self.bundle, self._backend, keep=keep_components)

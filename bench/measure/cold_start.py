@@ -60,6 +60,7 @@ def ours(subject: Subject, *, threads: int) -> ColdStart:
         ),
         *("--same-seed", "--seed", "0", "--threads", str(threads), "--progress", "none"),
         *("--backend", subject.backend.name, "--device", subject.backend.device),
+        *(["--trust-engines"] if subject.bundle.trusts_engines else []),
     ]
     script = "from dit4sr.runtime.cli import main; main()"
     return ColdStart(lambda photo, output: ["-c", script, str(photo), "-o", str(output), *options])

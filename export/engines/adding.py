@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from dit4sr.runtime.bundles import trust
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, Manifest
 from dit4sr.runtime.files.whole import atomic_directory
@@ -27,19 +28,22 @@ class Build(Protocol):
 def add_engines(bundle: Bundle, build: Build, *, progress: Progress = lambda _: None) -> Manifest:
     """Build beside the bundle and swap the result in; until then, or on any failure, the bundle is as it was.
 
-    The engines that are there stay, but for those that are built anew.
+    The engines that are there stay, but for those that are built anew. What was built is remembered, and so
+    may run here.
     """
     # Where the name is a link, it is the folder that changes.
     root = bundle.path.resolve()
-    recorded = {root / record.path for engine in bundle.engines for record in engine.files}
+    recorded = {root / record.path for engine in bundle.manifest.engines for record in engine.files}
     with atomic_directory(root, replace=True) as folder:
         # Old engines come last: a link to one, written through, would change it in the bundle as well.
         _link_files((path for path in _files(root) if path not in recorded), root, folder)
         built = build(bundle, folder=folder, progress=progress)
-        kept = tuple(engine for engine in bundle.engines if not _is_replaced(engine, built))
+        kept = tuple(engine for engine in bundle.manifest.engines if not _is_replaced(engine, built))
         _link_files((root / record.path for engine in kept for record in engine.files), root, folder)
         manifest = replace(bundle.manifest, engines=(*kept, *built))
         (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
+    for engine in built:
+        trust.remember(engine.files)
     return manifest
 
 

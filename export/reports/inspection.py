@@ -114,7 +114,7 @@ def _engines(bundle: Bundle) -> list[str]:
     return [
         f"engine {engine.backend} for {engine.component}: {engine.precision}, {engine.gpu_architecture}"
         + _report(engine)
-        for engine in bundle.engines
+        for engine in bundle.manifest.engines
     ] or ["no engines: ONNX Runtime runs the graphs as they are"]
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from dit4sr.runtime.backends.compatibility import AUTO, Compatibility
+from dit4sr.runtime.backends.inductor import NAME as INDUCTOR
 from dit4sr.runtime.backends.inductor import compatibility as inductor
+from dit4sr.runtime.backends.onnxruntime import NAME as ONNXRUNTIME
 from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
 from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.backends.tensorrt import NAME as TENSORRT
 from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
@@ -23,23 +28,43 @@ class Choice:
 
     backend: Backend
     passed_over: tuple[Compatibility, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Those of the reasons that a user should hear unasked: better engines that wait for a word."""
 
     def reasons(self) -> list[str]:
         """One line for each backend that was passed over."""
-        return [f"{fit.backend} passed over: {fit.obstacle}" for fit in self.passed_over]
+        return [fit.reason for fit in self.passed_over]
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A backend that could be taken."""
 
-    fit: Compatibility
+    name: str
+    library: str
+    """The module that it runs on."""
+    has_withheld: bool
+    """True if the bundle has more code for it, which may not run."""
+    examine: Callable[[], Compatibility]
+    """Looks at the engines that may run and, if there are any, at the machine and the library."""
     open: Callable[[], Backend]
     """Called only if it fits."""
 
+    @cached_property
+    def fit(self) -> Compatibility:
+        """How it fits. If nothing that may run does, and there is more, it is a word that is missing."""
+        fit = self.examine()
+        is_for_want_of_a_word = self.has_withheld and not fit.fits and not fit.is_missing
+        return Compatibility.withheld(self.name) if is_for_want_of_a_word else fit
+
+    @property
+    def is_installed(self) -> bool:
+        """True if its library is here; whether it works, only looking closer tells."""
+        return importlib.util.find_spec(self.library) is not None
+
 
 def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = False) -> list[Candidate]:
-    """Every backend, best first."""
+    """Every backend, best first. They see the engines that may run, `Bundle.engines`, and no others."""
 
     def open_tensorrt() -> Backend:
         from dit4sr.runtime.backends.tensorrt.backend import TensorRt
@@ -56,10 +81,26 @@ def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = Fals
 
         return OnnxRuntime(device, threads, frugal=frugal)
 
+    graphs = onnxruntime.compatibility(device)
     return [
-        Candidate(tensorrt.compatibility(bundle, device), open_tensorrt),
-        Candidate(inductor.compatibility(bundle, device), open_inductor),
-        Candidate(onnxruntime.compatibility(device), open_onnxruntime),
+        Candidate(
+            TENSORRT,
+            "tensorrt",
+            bundle.withholds_engines(TENSORRT),
+            lambda: tensorrt.compatibility(bundle, device),
+            open_tensorrt,
+        ),
+        Candidate(
+            INDUCTOR,
+            "torch",
+            bundle.withholds_engines(INDUCTOR),
+            lambda: inductor.compatibility(bundle, device),
+            open_inductor,
+        ),
+        # It runs the graphs, which are data.
+        Candidate(
+            ONNXRUNTIME, "onnxruntime", has_withheld=False, examine=lambda: graphs, open=open_onnxruntime
+        ),
     ]
 
 
@@ -68,17 +109,19 @@ def choose(
 ) -> Choice:
     """Open the best backend that this bundle and machine allow, or the one that is asked for."""
     known = candidates(bundle, device, threads, frugal=frugal)
-    names = [candidate.fit.backend for candidate in known]
+    names = [candidate.name for candidate in known]
     if name not in {AUTO, *names}:
         raise BadInputError(f"no backend {name!r}", expected=", ".join([AUTO, *names]))
 
-    passed_over = []
+    passed_over: list[Compatibility] = []
+    notices: list[str] = []
     for candidate in known:
+        if name not in {AUTO, candidate.name}:
+            continue
         fit = candidate.fit
-        if name == AUTO and not fit.fits:
-            passed_over.append(fit)
-        elif name in {AUTO, fit.backend}:
-            if not fit.fits:
-                raise fit.error()
-            return Choice(candidate.open(), tuple(passed_over))
+        if fit.fits:
+            return Choice(candidate.open(), tuple(passed_over), tuple(notices))
+        passed_over.append(fit)
+        if fit.is_withheld and candidate.is_installed:
+            notices.append(fit.reason)
     raise passed_over[-1].error()

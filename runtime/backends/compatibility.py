@@ -9,6 +9,8 @@ from dit4sr.runtime.errors import IncompatibleError, MissingDependencyError
 
 AUTO = "auto"
 """The name that asks for the best backend or device that fits."""
+TRUST_THEM = "if you trust whoever made it, say --trust-engines (trust_engines=True in Python)"
+"""The remedy for engines that were not built here."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Compatibility:
     remedy: str = ""
     is_missing: bool = False
     """True if the obstacle is a library or device that could be added."""
+    is_withheld: bool = False
+    """True if nothing was looked at, for nobody said that the bundle's code may run."""
 
     @classmethod
     def of(
@@ -50,10 +54,22 @@ class Compatibility:
         remedy = f"build them with dit4sr-export --engine {backend}"
         return cls(backend, "", "", "the bundle holds no engines for it", remedy)
 
+    @classmethod
+    def withheld(cls, backend: str) -> Compatibility:
+        """What is said of engines that were not built here, and that the user has not said to trust."""
+        what = "the bundle brings compiled code that was not built here"
+        return cls(backend, "", "", what, TRUST_THEM, is_withheld=True)
+
     @property
     def fits(self) -> bool:
         """True if nothing stands in the way."""
         return not self.obstacle
+
+    @property
+    def reason(self) -> str:
+        """Why another backend was taken, in one line; with the remedy where a word of the user's is all."""
+        way_out = f"; {self.remedy}" if self.is_withheld else ""
+        return f"{self.backend} passed over: {self.obstacle}{way_out}"
 
     def error(self) -> Exception:
         """The error for a user who insists on this backend."""

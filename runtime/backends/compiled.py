@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
+from dit4sr.runtime.backends.compatibility import Compatibility
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, Engine, TensorSpec
@@ -66,12 +67,17 @@ Compiled = TypeVar("Compiled", bound=CompiledComponent)
 
 
 def compiled_for(kind: type[Compiled], bundle: Bundle, component: str, target: str) -> list[Compiled]:
-    """A component's engines for one target, ``cpu`` or a GPU; a bundle without any is refused."""
+    """A component's engines for one target, ``cpu`` or a GPU; a bundle without any is refused.
+
+    Also by whoever opens a backend without choosing it, engines are run only if they may be.
+    """
     found = [
         kind(engine, bundle.components[component])
         for engine in bundle.engines
         if (engine.backend, engine.component, engine.gpu_architecture) == (kind.backend, component, target)
     ]
+    if not found and bundle.withholds_engines(kind.backend):
+        raise Compatibility.withheld(kind.backend).error()
     if not found:
         raise IncompatibleError(
             f"{bundle.path} has no {kind.backend} engine of {component} for {target}",

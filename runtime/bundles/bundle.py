@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.bundles import trust
 from dit4sr.runtime.bundles.checked_files import CheckedComponent, CheckedFile
 from dit4sr.runtime.bundles.external_data import check_external_data
 from dit4sr.runtime.bundles.manifest import (
@@ -31,14 +33,19 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    trusts_engines: bool = field(default=False, kw_only=True)
+    """True where the user said that the bundle's engines, which are code, may run."""
 
     @classmethod
-    def open(cls, path: Path | str) -> Bundle:
-        """Read and check the manifest; no other file is touched."""
+    def open(cls, path: Path | str, *, trust_engines: bool = False) -> Bundle:
+        """Read and check the manifest; no other file is touched.
+
+        ``trust_engines`` lets engines run that were not built on this machine.
+        """
         path = Path(path)
         if not path.is_dir():
             raise BadInputError(f"no bundle at {path}", expected="a folder that dit4sr-export wrote")
-        return cls(path, read_manifest(path / MANIFEST))
+        return cls(path, read_manifest(path / MANIFEST), trusts_engines=trust_engines)
 
     @property
     def card(self) -> ModelCard:
@@ -50,10 +57,19 @@ class Bundle:
         """The graphs of the bundle by component name."""
         return self.manifest.components
 
-    @property
+    @cached_property
     def engines(self) -> tuple[Engine, ...]:
-        """The compiled engines of the bundle."""
-        return self.manifest.engines
+        """The compiled engines that may run; whatever else the manifest lists is code of strangers."""
+        may_run = self.trusts_engines or trust.is_given_by_environment()
+        return tuple(
+            engine for engine in self.manifest.engines if may_run or trust.was_built_here(engine.files)
+        )
+
+    def withholds_engines(self, backend: str) -> bool:
+        """True if the bundle has engines for a backend that may not run."""
+        return any(
+            engine.backend == backend and engine not in self.engines for engine in self.manifest.engines
+        )
 
     def component_file(self, name: str) -> Path:
         """Return the path of a component's graph, after checking all its files."""

@@ -62,6 +62,16 @@ def device_option(help: str = "Where to run; auto takes a GPU if there is one.")
     return option("--device", type=click.Choice(DEVICES), default=AUTO, show_default=True, help=help)
 
 
+def trust_engines_option() -> Decorator:
+    """``--trust-engines``; for a service the environment says it, `dit4sr.runtime.bundles.trust`."""
+    return option(
+        "--trust-engines",
+        is_flag=True,
+        help="Run engines that were not built here. They are code: packages on this machine, plans on its "
+        "GPU. ONNX graphs are data and need no trust. DIT4SR_TRUST_ENGINES=1 says the same.",
+    )
+
+
 def steps_option(help: str = "Evaluations of the network; the bundle's by default.") -> Decorator:  # noqa: A002
     """``--steps N``; the settings of a run say what is too many."""
     return option("--steps", type=int, metavar="N", help=help)

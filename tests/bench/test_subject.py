@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.bench_subject import SIDE, TILE, toy_subject
+from support.runtime_system import write_toy_bundle
 
 from dit4sr.bench import subject
+from dit4sr.bench.cli import bench_config, command
+from dit4sr.bench.measure import cold_start
 from dit4sr.bench.pictures import drawn_picture
 from dit4sr.runtime import Settings
 from dit4sr.runtime.errors import OutOfMemoryError
@@ -49,6 +52,19 @@ def test_a_subject_opens_one_bundle_on_one_backend(tmp_path, monkeypatch):
         assert one.upscaler._backend is one.backend
         assert one.upscaler.bundle is one.bundle
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+def test_a_word_for_the_bundles_engines_reaches_every_process(tmp_path, trusts):
+    """The command's option, the bundle that is measured, and the command line of a cold start."""
+    typed = command.make_context("dit4sr-bench", ["--trust-engines"] if trusts else []).params
+    path = write_toy_bundle(tmp_path / "toy")
+    config = bench_config(path, typed)
+    chosen = {"backend": "onnxruntime", "device": "cpu", "threads": 1, "trust_engines": config.trust_engines}
+    with subject.Subject(path, drawn_picture(8, 8), Settings(steps=1), **chosen) as one:
+        assert one.upscaler.bundle.trusts_engines is trusts
+        line = cold_start.ours(one, threads=1).arguments(tmp_path / "in.png", tmp_path / "out.png")
+    assert ("--trust-engines" in line) is trusts
 
 
 def test_a_run_that_was_begun_anew_with_smaller_tiles_is_no_record(tmp_path, monkeypatch):

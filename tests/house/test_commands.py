@@ -26,6 +26,7 @@ RUNNING = ("dit4sr-bench", "dit4sr-calibrate", "dit4sr-upscale")
 SHARED = {
     "--backend": ("dit4sr-bench", "dit4sr-upscale"),
     "--device": ("dit4sr-bench", "dit4sr-upscale"),
+    "--trust-engines": ("dit4sr-bench", "dit4sr-upscale"),
     "--seed": ("dit4sr-calibrate", "dit4sr-upscale"),
     "--threads": RUNNING,
     "--steps": RUNNING,

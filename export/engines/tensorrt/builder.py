@@ -150,7 +150,7 @@ class _PlanBuilder:
             require_fusion(label, report)
         # A bundle of this one plan: the runtime then runs it as it will.
         manifest = replace(self._bundle.manifest, engines=(record,))
-        alone = Bundle(self._folder, manifest)
+        alone = Bundle(self._folder, manifest, trusts_engines=True)
         if self._config.time_layers:
             self._progress(f"{label}: timing its layers")
             report = report_of(built.layers, attentions, layer_times(alone, self._backend, profile))

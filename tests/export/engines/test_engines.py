@@ -61,6 +61,18 @@ def test_what_is_built_anew_replaces_the_old_and_leaves_the_others(bundle):
     assert (bundle.path / "engines/tensorrt-sm90/step.plan").read_bytes() == b"new"
 
 
+def test_what_is_built_here_may_run_here_and_a_strangers_engine_beside_it_may_not(bundle, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DIT4SR_CONFIG", str(bundle.path.with_name("config")))
+        add_engines(bundle, builder("prepare", content=b"a stranger's"))
+    assert Bundle.open(bundle.path).engines == ()
+    add_engines(Bundle.open(bundle.path), builder("step", content=b"ours"))
+    after = Bundle.open(bundle.path)
+    after.verify()
+    assert [engine.component for engine in after.manifest.engines] == ["prepare", "step"]
+    assert [engine.component for engine in after.engines] == ["step"]
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_build_that_fails_leaves_the_bundle_as_it_was(bundle, error):
     add_engines(bundle, builder(content=b"old"))

@@ -27,7 +27,8 @@ def bundle(toy_bundle):
 def with_engine(bundle: Bundle, backend: str) -> Bundle:
     record = FileRecord("engines/step.plan", 1, "0" * 64)
     engine = Engine(backend, "step", (record,), "fp16", "sm_90", {}, ())
-    return dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, engines=(engine,)))
+    manifest = dataclasses.replace(bundle.manifest, engines=(engine,))
+    return dataclasses.replace(bundle, manifest=manifest, trusts_engines=True)
 
 
 def test_auto_says_why_it_passed_over_the_others(bundle):

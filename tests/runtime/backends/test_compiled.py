@@ -26,7 +26,7 @@ def bundle(toy_bundle) -> Bundle:
         Engine(kind.backend, "step", (FILE,) * kind.file_count, "fp16", "sm_90", {}, ())
         for kind in (Plan, Package)
     )
-    return replace(bundle, manifest=replace(bundle.manifest, engines=engines))
+    return replace(bundle, manifest=replace(bundle.manifest, engines=engines), trusts_engines=True)
 
 
 def with_engines(bundle: Bundle, **changes) -> Bundle:

@@ -271,7 +271,8 @@ def with_engines(bundle, *, target="cpu", components=None, **versions):
         Engine(NAME, name, (RECORD, RECORD), "fp16", target, {**HERE, **versions}, ())
         for name in components or bundle.components
     )
-    return Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=engines))
+    manifest = dataclasses.replace(bundle.manifest, engines=engines)
+    return Bundle(bundle.path, manifest, trusts_engines=True)
 
 
 def test_what_was_built_here_fits(bundle):
@@ -320,7 +321,8 @@ def test_a_gpu_engine_asks_for_its_gpu(bundle, monkeypatch, found, error, words)
 def test_the_device_that_is_asked_for_decides(bundle, monkeypatch):
     monkeypatch.setattr("dit4sr.runtime.backends.inductor.compatibility.gpu_target", lambda: "sm_90")
     gpu, cpu = with_engines(bundle, target="sm_90"), with_engines(bundle)
-    both = Bundle(bundle.path, dataclasses.replace(bundle.manifest, engines=(*cpu.engines, *gpu.engines)))
+    manifest = dataclasses.replace(bundle.manifest, engines=(*cpu.engines, *gpu.engines))
+    both = Bundle(bundle.path, manifest, trusts_engines=True)
     assert compatibility(both).built_for.startswith("sm_90")
     assert compatibility(both, "cpu").built_for.startswith("cpu")
     assert "device cpu was asked for" in compatibility(gpu, "cpu").obstacle
@@ -355,6 +357,6 @@ def test_a_component_without_an_engine_is_refused(bundle):
     engines = tuple(dataclasses.replace(engine, files=(RECORD,)) for engine in odd.engines)
     manifest = dataclasses.replace(odd.manifest, engines=engines)
     with pytest.raises(IntegrityError, match="its inductor engine of step is not one of that component"):
-        backend.open(Bundle(bundle.path, manifest), "step")
+        backend.open(Bundle(bundle.path, manifest, trusts_engines=True), "step")
     with pytest.raises(BadInputError, match="no backend 'inductors'"):
         choose(bundle, "inductors")

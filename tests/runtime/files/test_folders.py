@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dit4sr.runtime.files.folders import user_cache
+from pathlib import Path
+
+from dit4sr.runtime.files.folders import user_cache, user_config
 
 
 def test_the_users_cache_follows_the_environment(monkeypatch, tmp_path):
@@ -14,3 +16,24 @@ def test_the_users_cache_follows_the_environment(monkeypatch, tmp_path):
     assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert user_cache("things") == tmp_path / "home" / ".cache" / "dit4sr" / "things"
+
+
+def test_the_users_configuration_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIT4SR_CONFIG", str(tmp_path / "mine"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert user_config("things") == tmp_path / "mine" / "things"
+    monkeypatch.delenv("DIT4SR_CONFIG")
+    assert user_config("things") == tmp_path / "xdg" / "dit4sr" / "things"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "")
+    assert user_config("things") == tmp_path / "home" / ".config" / "dit4sr" / "things"
+
+
+def test_who_has_no_home_has_no_configuration(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("DIT4SR_CONFIG")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert user_config("things") is None
