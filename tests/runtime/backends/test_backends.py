@@ -7,11 +7,12 @@ import threading
 from importlib.machinery import ModuleSpec
 
 import numpy as np
+import onnxruntime
 import pytest
 from support.runtime_system import CHANNELS
 
 from dit4sr.runtime.backends.choice import candidates, choose
-from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, host_array
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime, host_array, session_options
 from dit4sr.runtime.backends.onnxruntime.compatibility import compatibility
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
@@ -135,6 +136,20 @@ def test_a_graph_that_is_none_is_refused_in_one_line(toy_bundle, tmp_path):
     with pytest.raises(IncompatibleError, match=r"step\.onnx cannot be loaded") as refusal:
         OnnxRuntime("cpu").open(Bundle.open(tmp_path), "step")
     assert "\n" not in str(refusal.value)
+
+
+def test_only_onnx_is_read_as_a_graph(toy_bundle, tmp_path):
+    """The library has a format of its own, which may refer to other files, and nobody looks through it."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "step.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.log_severity_level = 3
+    graph = Bundle.open(toy_bundle).component_file("step")
+    onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "step.ort").read_bytes()
+    assert onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="protobuf parsing failed"):
+        onnxruntime.InferenceSession(content, session_options(1), providers=["CPUExecutionProvider"])
 
 
 def test_the_librarys_exhaustion_is_ours(bundle):
