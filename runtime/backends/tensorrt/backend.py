@@ -54,6 +54,7 @@ class TensorRt:
                 )
             except RuntimeError as error:
                 raise translated(error, f"{path} cannot be loaded") from None
+            plan.hold_to_manifest(loaded.bindings)
 
             def open_context(profile: int) -> PooledContext:
                 return PooledContext(
