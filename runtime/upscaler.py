@@ -239,7 +239,8 @@ class Upscaler:
         vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
         schedule = settings.schedule(card)
         work.total = 2 * len(vae_tiling.tiles) + schedule.steps * -(-len(tiling.tiles) // work.tile_batch)
-        coder = PictureCoder(self._backend, card, work.tick)
+        is_flat = bool((rgb == rgb[0, 0]).all())
+        coder = PictureCoder(self._backend, card, work.tick, is_flat=is_flat)
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):

@@ -15,6 +15,7 @@ from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import FileRecord
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
+from dit4sr.runtime.extremes import refuse_infinite
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 
 Floats = NDArray[np.float32]
@@ -92,7 +93,9 @@ class TextEncoder:
         """Run one encoder on one prompt."""
         with self._use(name) as engine:
             results = engine.context().run({engine.inputs[0].name: self._backend.upload(tokens)})
-            return {key: self._backend.download(array)[0] for key, array in results.items()}
+            tensors = {key: self._backend.download(array)[0] for key, array in results.items()}
+        refuse_infinite(name, tensors)  # before the cache keeps it
+        return tensors
 
     def _tokens(self, name: str, prompt: str) -> NDArray[np.int64]:
         if importlib.util.find_spec("tokenizers") is None:
