@@ -19,6 +19,7 @@ from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
+from dit4sr.runtime.card_fit import check_card
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files.reading import sha256_of
@@ -122,6 +123,7 @@ class Upscaler:
         default in the user's cache.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        check_card(self.bundle.manifest)
         if isinstance(backend, str):
             backend = choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
         choice = backend if isinstance(backend, Choice) else Choice(backend)
