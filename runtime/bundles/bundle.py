@@ -18,6 +18,7 @@ from dit4sr.runtime.bundles.manifest import (
     ModelCard,
     read_manifest,
 )
+from dit4sr.runtime.bundles.tensor_file import read_tensor
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 from dit4sr.runtime.files.reading import sha256_of
 
@@ -68,10 +69,10 @@ class Bundle:
             raise BadInputError(f"{self.path} stores no prompt {name!r}")
         try:
             return {
-                _tensor_name(record, name): _read_tensor(path)
+                _tensor_name(record, name): read_tensor(path.read_bytes())
                 for record, path in zip(records, self.checked(records), strict=True)
             }
-        except (ValueError, TypeError) as error:
+        except (ValueError, OSError) as error:
             raise IntegrityError(f"{self.path}: the stored prompt {name!r} is damaged ({error})") from None
 
     def checked(self, records: tuple[FileRecord, ...]) -> list[Path]:
@@ -106,9 +107,3 @@ def _tensor_name(record: FileRecord, prompt: str) -> str:
     if record.path != f"embeddings/{prompt}.{tensor}.npy":
         raise ValueError(f"{record.path} is not named embeddings/{prompt}.<tensor>.npy")
     return tensor
-
-
-def _read_tensor(path: Path) -> NDArray[np.float32]:
-    # np.load would also open archives, which are no tensors.
-    with path.open("rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False).astype(np.float32)

@@ -119,6 +119,13 @@ def reads_prompts(prepare: Component) -> bool:
 def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:
     """Stack the named tensors that every branch's prompt has, one row for each branch."""
     common = [name for name in names if prompts and all(name in prompt for prompt in prompts)]
+    for name in common:
+        if len(shapes := {prompt[name].shape for prompt in prompts}) > 1:
+            raise IncompatibleError(
+                f"the prompts of the branches have {name} of shapes {sorted(shapes)}",
+                expected="the same shape for each",
+                fix="export the bundle anew",
+            )
     return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 
