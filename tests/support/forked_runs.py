@@ -126,9 +126,9 @@ def main() -> None:
     import dit4sr.runtime.batch.job  # noqa: PLC0415
     import dit4sr.runtime.upscaler  # noqa: F401, PLC0415
 
-    module, sound, start, stop = sys.argv[1:]
+    module, sound, *numbers = sys.argv[1:]
     attack = importlib.import_module(module).attack
-    for number in range(int(start), int(stop)):
+    for number in range(*map(int, numbers)):
         outcome = forked(number, attack, Path(sound))
         sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
         sys.stdout.flush()
