@@ -55,6 +55,7 @@ def outcomes(module: str, sound: Path, numbers: range) -> list[Outcome]:
             str(sound),
             str(numbers.start),
             str(numbers.stop),
+            str(numbers.step),
         ],
         cwd=TESTS,
         stdout=subprocess.PIPE,
