@@ -39,18 +39,19 @@ def attack(number: int, sound: Path, folder: Path) -> list[str]:
 
 
 def spoil_the_manifest(bundle: Path, rng: random.Random) -> None:
-    """Change a few places, half of them for a neighbour's value: it is of the right kind more often."""
+    """Change a place or two, mostly to a value of the same kind: any other is refused by its type alone."""
     document = json.loads((bundle / MANIFEST).read_text())
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.randint(1, 2)):
         # The model card is a few lines of many, and all that the runtime reckons with.
-        part = document["model"] if rng.random() < 0.4 else document
-        container, key = rng.choice(list(places(part)))
-        other, other_key = rng.choice(list(places(part)))
-        value = other[other_key] if rng.random() < 0.4 else rng.choice(HOSTILE)
-        if rng.random() < 0.8:
-            container[key] = copy.deepcopy(value)
+        part = document["model"] if rng.random() < 0.4 else document["components"]
+        container, key = rng.choice(list(places(part if rng.random() < 0.9 else document)))
+        values = [*HOSTILE, *(other[name] for other, name in places(document))]
+        alike = [value for value in values if type(value) is type(container[key])]
+        value = copy.deepcopy(rng.choice(alike if alike and rng.random() < 0.8 else values))
+        if rng.random() < 0.9:
+            container[key] = value
         elif isinstance(container, list):
-            container.append(copy.deepcopy(value))
+            container.append(value)
         else:
             del container[key]
     (bundle / MANIFEST).write_text(json.dumps(document))
@@ -63,7 +64,7 @@ def spoil_a_graph(bundle: Path, rng: random.Random) -> None:
         _spoil_bytes(graph, rng)
     else:
         model = onnx.load(graph)
-        for _ in range(rng.randint(1, 3)):
+        for _ in range(rng.randint(1, 2)):
             rng.choice(MUTATIONS)(model.graph, rng)
         onnx.save(model, graph)
     document = json.loads((bundle / MANIFEST).read_text())
