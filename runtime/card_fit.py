@@ -18,6 +18,8 @@ NEEDED = {
     "step": ({"latent", "guidance"}, {"next_latent", "velocity"}),
 }
 """Inputs and outputs that the runtime calls by their names."""
+TEXT: dict[str, Shape] = {"text": (FREE, FREE, FREE), "pooled": (FREE, FREE)}
+"""What text encoders make of prompts; how wide it is, they say."""
 LATENTS = ((6, 10), (8, 8))
 """Sizes of a latent for which the VAE's arithmetic is tried."""
 
@@ -32,6 +34,8 @@ def check_card(manifest: Manifest) -> None:
             _check_shapes(name, component, described)
             if name.startswith("vae_"):
                 _check_sizes(name, component, card)
+    for name in manifest.text_encoders:
+        _check_shapes(name, manifest.components[name], TEXT)
 
 
 def _described(card: ModelCard) -> dict[str, dict[str, Shape]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.backends.contract import FIX
 from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import FileRecord
@@ -99,7 +100,10 @@ class TextEncoder:
         """Run one encoder on one prompt."""
         with self._use(name) as engine:
             results = engine.context().run({_token_input(name, engine): self._backend.upload(tokens[None])})
-            tensors = {key: self._backend.download(array)[0] for key, array in results.items()}
+            answers = {key: self._backend.download(array) for key, array in results.items()}
+        if any(values.shape[:1] != (1,) for values in answers.values()):
+            raise IncompatibleError(f"{name} answers one prompt with more rows, or with none", fix=FIX)
+        tensors = {key: values[0] for key, values in answers.items()}
         refuse_infinite(name, tensors)  # before the cache keeps it
         return tensors
 

@@ -7,8 +7,10 @@ import shutil
 from typing import Any
 
 import pytest
+from support.runtime_system import add_text_encoders, write_toy_bundle
 
 from dit4sr.runtime import Upscaler
+from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST
 from dit4sr.runtime.card_fit import check_card
@@ -129,5 +131,17 @@ def test_components_that_are_none(toy_bundle, tmp_path, change):
     assert len(str(refusal.value)) < 400
 
 
+def test_a_text_encoder_answers_in_rows(tmp_path):
+    path = add_text_encoders(write_toy_bundle(tmp_path / "toy"))
+    check_card(Bundle.open(path).manifest)
+
+    def flatten(document):
+        document["components"]["text_t5"]["outputs"][0]["shape"] = ["rows", 12]
+
+    with pytest.raises(IncompatibleError, match=r"text_t5 has text as rows×12; expected \?×\?×\?"):
+        check_card(Bundle.open(changed(path, tmp_path, flatten)).manifest)
+
+
 def test_what_is_in_the_box_fits(toy_bundle):
-    check_card(Bundle.open(toy_bundle).manifest)
+    for path in (toy_bundle, tiny_bundle()):
+        check_card(Bundle.open(path).manifest)

@@ -351,6 +351,25 @@ def test_the_callers_stream_is_used(monkeypatch):
     assert streams == [77, None]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"versions": {"tensorrt": "9" * 5000, "cuda": "8" * 5000, "platform": "\u202e"}},
+        {"versions": {}},
+        {"component": "nobody"},
+        {"plugins": ("@", "::@@", "")},
+        {"gpu_architecture": ""},
+    ],
+    ids=range(5),
+)
+def test_whatever_a_manifest_says_of_its_plans_is_weighed_and_not_believed(planned, changes):
+    engines = tuple(replace(engine, **changes) for engine in planned.engines)
+    for mixed in (engines, (*planned.engines, *engines)):
+        bundle = Bundle(planned.path, replace(planned.manifest, engines=mixed))
+        fit = compatibility(bundle, machine=MACHINE)
+        assert fit.fits or fit.remedy
+
+
 def with_bindings(monkeypatch, **changes) -> None:
     """Every plan says so of its tensor ``velocity`` or ``image``."""
     load = FakeGpu.load
