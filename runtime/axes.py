@@ -83,6 +83,15 @@ def axis_length(axis: int | str, sizes: Sizes) -> int:
         ) from None
 
 
+def axis_names(axis: int | str) -> set[str]:
+    """The names of axes that an axis is made of; none if it is a number, or no arithmetic at all."""
+    try:
+        tree = ast.parse(str(axis), mode="eval")
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return set()
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
 def _evaluate(node: ast.expr, sizes: Sizes) -> int:
     match node:
         case ast.Constant(value=int(number)):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dit4sr.runtime.backends.contract import CheckedEngine, Contract
 from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
@@ -39,7 +40,7 @@ class Components:
             with opening:
                 engine = self._engines.get(name)
                 if engine is None:
-                    engine = self._engines[name] = self._backend.open(self._bundle, name)
+                    engine = self._engines[name] = self._opened(name)
             yield engine
         finally:
             engine = None  # the last reference must not outlive its place among the engines
@@ -54,6 +55,11 @@ class Components:
             self._is_closed = True
             for name in [name for name in self._engines if self._users[name] == 0]:
                 del self._engines[name]
+
+    def _opened(self, name: str) -> Engine:
+        """Open a component and hold it to its contract; a name that the bundle lacks the backend refuses."""
+        engine, component = self._backend.open(self._bundle, name), self._bundle.components[name]
+        return CheckedEngine(engine, Contract(name, component))
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:

@@ -19,6 +19,7 @@ from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
+from dit4sr.runtime.card_fit import check_card
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files.reading import sha256_of
@@ -125,6 +126,7 @@ class Upscaler:
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.bundle = replace(opened, trusts_engines=True) if trust_engines else opened
+        check_card(self.bundle.manifest)
         if isinstance(backend, str):
             backend = choose(self.bundle, backend, device=device, threads=threads, frugal=frugal)
         choice = backend if isinstance(backend, Choice) else Choice(backend)
@@ -244,7 +246,8 @@ class Upscaler:
         vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
         schedule = settings.schedule(card)
         work.total = 2 * len(vae_tiling.tiles) + schedule.steps * -(-len(tiling.tiles) // work.tile_batch)
-        coder = PictureCoder(self._backend, card, work.tick)
+        is_flat = bool((rgb == rgb[0, 0]).all())
+        coder = PictureCoder(self._backend, card, work.tick, is_flat=is_flat)
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import TensorSpec
+from dit4sr.runtime.errors import IncompatibleError
 
 
 @dataclass(frozen=True)
 class Array:
-    """A dense tensor somewhere in memory. Rows are taken without copying."""
+    """A dense tensor somewhere in memory. Rows are taken without copying, and only such as there are."""
 
     address: int
     shape: tuple[int, ...]
@@ -29,11 +30,30 @@ class Array:
     """Keeps the memory alive; a NumPy array of the same elements if the memory is the host's."""
 
     def __getitem__(self, rows: int | slice) -> Array:
-        start, stop, _ = (slice(rows, rows + 1) if isinstance(rows, int) else rows).indices(self.shape[0])
+        start, stop = self._span(rows)
         stride = math.prod(self.shape[1:]) * self.dtype.itemsize
-        shape = self.shape[1:] if isinstance(rows, int) else (max(stop - start, 0), *self.shape[1:])
+        shape = self.shape[1:] if isinstance(rows, int) else (stop - start, *self.shape[1:])
         owner = self.owner[rows] if isinstance(self.owner, np.ndarray) else self.owner
         return Array(self.address + start * stride, shape, self.dtype, owner)
+
+    def _span(self, rows: int | slice) -> tuple[int, int]:
+        """First row of an index, and its end.
+
+        Slices are not cut off at the ends, as Python's are: whoever asks for rows that are not there would go
+        on with fewer than they count on.
+        """
+        count = self.shape[0] if self.shape else 0
+        if isinstance(rows, int):
+            start = rows + count if rows < 0 else rows
+            stop = start + 1
+        else:
+            start, stop = (
+                place + count if place < 0 else place
+                for place in (rows.start or 0, count if rows.stop is None else rows.stop)
+            )
+        if not 0 <= start <= stop <= count or (isinstance(rows, slice) and rows.step not in {None, 1}):
+            raise IncompatibleError(f"rows {start} to {stop} of a tensor that has {count}")
+        return start, stop
 
 
 class Context(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from dit4sr.runtime.bundles.manifest import (
     ModelCard,
     read_manifest,
 )
+from dit4sr.runtime.bundles.tensor_file import read_tensor
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 
 
@@ -107,8 +107,8 @@ class Bundle:
         if not records:
             raise BadInputError(f"{self.path} stores no prompt {name!r}")
         try:
-            return {_tensor_name(record, name): _read_tensor(self.content(record)) for record in records}
-        except (ValueError, TypeError) as error:
+            return {_tensor_name(record, name): read_tensor(self.content(record)) for record in records}
+        except ValueError as error:
             raise IntegrityError(f"{self.path}: the stored prompt {name!r} is damaged ({error})") from None
 
     def opened(self, record: FileRecord) -> CheckedFile:
@@ -145,8 +145,3 @@ def _tensor_name(record: FileRecord, prompt: str) -> str:
     if record.path != f"embeddings/{prompt}.{tensor}.npy":
         raise ValueError(f"{record.path} is not named embeddings/{prompt}.<tensor>.npy")
     return tensor
-
-
-def _read_tensor(content: bytes) -> NDArray[np.float32]:
-    # np.load would also open archives, which are no tensors.
-    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False).astype(np.float32)

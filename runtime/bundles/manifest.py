@@ -6,7 +6,6 @@ Writer and reader share these classes. A reader of another schema version says s
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,10 @@ from dit4sr.runtime.files.reading import sha256_of
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 16 << 20
+LARGEST_FACTOR = 1e6
+"""Bound of the model card's factors, and its inverse of those that divide."""
+LONGEST_AXIS = 500
+"""Characters of an axis, which is arithmetic; the exporter's are a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,13 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | str, ...]
 
+    def __post_init__(self) -> None:
+        for axis in self.shape:
+            if isinstance(axis, int) and axis < 0:
+                raise ValueError(f"an axis of {self.name!r} is {axis}")
+            if isinstance(axis, str) and len(axis) > LONGEST_AXIS:
+                raise ValueError(f"an axis of {self.name!r} is an expression of {len(axis)} characters")
+
 
 @dataclass(frozen=True)
 class Component:
@@ -60,6 +70,9 @@ class Component:
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("a component has no files")
+        for specs in (self.inputs, self.outputs):
+            if len({spec.name for spec in specs}) < len(specs):
+                raise ValueError("a component has two tensors of one name")
 
     @property
     def graph(self) -> FileRecord:
@@ -144,6 +157,10 @@ class PositionTable:
     table_size: int
     base_size: int
 
+    def __post_init__(self) -> None:
+        if self.width < 4 or self.width % 4 or min(self.table_size, self.base_size) < 1:
+            raise ValueError("positions have a size that no table has")
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -175,10 +192,14 @@ class ModelCard:
         if min(sizes) < 1 or self.default_steps < 1:
             raise ValueError("a size on the model card is below one")
         # A network may well read no prompt.
-        if self.text_tokens < 0:
-            raise ValueError("the model card counts fewer than no tokens of text")
-        if not math.isfinite(self.shift) or not 0 < self.scaling < math.inf:
-            raise ValueError("scaling or shift on the model card is no finite number")
+        if min(self.text_tokens, self.text_channels, self.pooled_channels) < 0:
+            raise ValueError("the model card counts fewer than no tokens or channels of text")
+        # A float32 holds all of these, and whatever the runtime makes of them.
+        positive = (self.scaling, self.schedule_shift, self.default_guidance)
+        if abs(self.shift) > LARGEST_FACTOR or not all(
+            1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in positive
+        ):
+            raise ValueError("a factor on the model card is no number to calculate with")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
+LARGEST_NUMBER = 1 << 63
+"""A manifest counts bytes and sizes: what no machine can count is no number of anything."""
+
 
 class SchemaError(ValueError):
     """A value in a JSON document that is not what its place there asks for."""
@@ -63,10 +66,17 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         return tuple(_read(arguments[0], item, f"{place}[{i}]") for i, item in enumerate(items))
     if origin is not None and issubclass(origin, Mapping):
         entries = _expect(dict, value, place)
-        return {key: _read(arguments[1], item, f"{place}.{key}") for key, item in entries.items()}
-    if kind is float and type(value) is int:
-        return float(value)
-    return checked_json(value, place) if kind is Any else _expect(kind, value, place)
+        return {
+            checked_json(key, f"a key of {place}"): _read(arguments[1], item, f"{place}.{key}")
+            for key, item in entries.items()
+        }
+    return checked_json(value if kind is Any else _number_or_text(kind, value, place), place)
+
+
+def _number_or_text(kind: Any, value: Any, place: str) -> Any:
+    if type(value) is int and kind in {int, float} and abs(value) > LARGEST_NUMBER:
+        raise SchemaError(f"{place} is {_shown(value)}, which is no size of anything")
+    return float(value) if kind is float and type(value) is int else _expect(kind, value, place)
 
 
 def _read_dataclass(kind: Any, value: Any, place: str) -> Any:

@@ -22,8 +22,10 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        # click takes every file that ends too soon for a user who went away.
+        is_ours = isinstance(error.__cause__, EOFError)
+        return _internal(error.__cause__) if is_ours else _fail("interrupted", INTERRUPTED)
     except Dit4srError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -31,12 +33,17 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
-            traceback.print_exc()
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
-        return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
+        return _internal(error)
     return result if isinstance(result, int) else 0
+
+
+def _internal(error: BaseException | None) -> int:
+    """A fault of ours: one line all the same, and the traceback for whoever asks."""
+    if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
+        traceback.print_exception(error)
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
+    return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
 
 
 def _version() -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.backends.contract import FIX
 from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import FileRecord
-from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
+from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
+from dit4sr.runtime.extremes import refuse_infinite
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
+from dit4sr.runtime.prompt.tokenizing import token_ids
 
 Floats = NDArray[np.float32]
 PREFIX = "text_"
@@ -61,6 +62,10 @@ class TextEncoder:
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
                 fix="leave prompts and captions out, or export a bundle with text encoders",
             )
+        try:
+            prompt.encode()
+        except UnicodeEncodeError:
+            raise BadInputError(f"the prompt {prompt[:80]!a} is no Unicode text") from None
         key = self._key(prompt)
         embedding = self._cache.get(key) if self._cache else None
         if embedding is None:
@@ -78,7 +83,9 @@ class TextEncoder:
         return digest.hexdigest()
 
     def _compute(self, prompt: str) -> Embedding:
-        answers = [self._run(name, self._tokens(name, prompt)) for name in self._names]
+        answers = [
+            self._run(name, tokens) for name, tokens in zip(self._names, self._tokens(prompt), strict=True)
+        ]
         try:
             return joined(answers, self._bundle.card.text_channels)
         except (KeyError, ValueError) as error:
@@ -91,19 +98,19 @@ class TextEncoder:
     def _run(self, name: str, tokens: NDArray[np.int64]) -> Mapping[str, Floats]:
         """Run one encoder on one prompt."""
         with self._use(name) as engine:
-            results = engine.context().run({engine.inputs[0].name: self._backend.upload(tokens)})
-            return {key: self._backend.download(array)[0] for key, array in results.items()}
+            results = engine.context().run({_token_input(name, engine): self._backend.upload(tokens[None])})
+            answers = {key: self._backend.download(array) for key, array in results.items()}
+        if any(values.shape[:1] != (1,) for values in answers.values()):
+            raise IncompatibleError(f"{name} answers one prompt with more rows, or with none", fix=FIX)
+        tensors = {key: values[0] for key, values in answers.items()}
+        refuse_infinite(name, tensors)  # before the cache keeps it
+        return tensors
 
-    def _tokens(self, name: str, prompt: str) -> NDArray[np.int64]:
-        if importlib.util.find_spec("tokenizers") is None:
-            raise MissingDependencyError(
-                "reading a prompt needs the tokenizers library", fix="pip install 'dit4sr[text]'"
-            )
-        import tokenizers  # noqa: PLC0415 - only bundles with text encoders need it
-
-        content = self._bundle.content(self._tokenizer_file(name))
-        tokenizer: Any = tokenizers.Tokenizer.from_buffer(content)
-        return np.array([tokenizer.encode(prompt).ids], dtype=np.int64)
+    def _tokens(self, prompt: str) -> list[NDArray[np.int64]]:
+        """The prompt's tokens for each encoder."""
+        records = [self._tokenizer_file(name) for name in self._names]
+        texts = {record.path: _text(record.path, self._bundle.content(record)) for record in records}
+        return token_ids(texts, prompt)
 
     def _tokenizer_file(self, name: str) -> FileRecord:
         wanted = self._tokenizer_path(name)
@@ -117,6 +124,21 @@ class TextEncoder:
     @staticmethod
     def _tokenizer_path(name: str) -> str:
         return f"tokenizers/{name.removeprefix(PREFIX)}/tokenizer.json"
+
+
+def _token_input(name: str, engine: Engine) -> str:
+    if len(engine.inputs) != 1:
+        raise IncompatibleError(
+            f"{name} reads {len(engine.inputs)} tensors", expected="the tokens of a prompt and nothing else"
+        )
+    return engine.inputs[0].name
+
+
+def _text(path: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{path} is no tokenizer ({error})", fix="export the bundle anew") from None
 
 
 def joined(answers: Sequence[Mapping[str, Floats]], width: int) -> Embedding:

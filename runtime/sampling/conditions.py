@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dit4sr.runtime.backends.protocol import Array, Backend, Engine
 from dit4sr.runtime.bundles.manifest import Component, ModelCard
 from dit4sr.runtime.errors import IncompatibleError
+from dit4sr.runtime.extremes import refuse_infinite
 from dit4sr.runtime.prompt.embedding import Embedding
 from dit4sr.runtime.sampling.positions import sine_cosine_positions
 from dit4sr.runtime.sampling.tiles import Tile
@@ -102,7 +103,12 @@ class Preparation:
             timesteps = timesteps[:1]
         own = {"condition": latent, "timesteps": timesteps}
         uploaded = {name: self._backend.upload(own[name]) for name in own if name in self._names}
-        return self._context.run({**self._shared, **uploaded})
+        results = self._context.run({**self._shared, **uploaded})
+        if self._backend.device == "cpu":  # from a device it would be a copy
+            refuse_infinite(
+                "prepare", {name: self._backend.download(array) for name, array in results.items()}
+            )
+        return results
 
 
 def reads_prompts(prepare: Component) -> bool:
@@ -113,6 +119,13 @@ def reads_prompts(prepare: Component) -> bool:
 def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:
     """Stack the named tensors that every branch's prompt has, one row for each branch."""
     common = [name for name in names if prompts and all(name in prompt for prompt in prompts)]
+    for name in common:
+        if len(shapes := {prompt[name].shape for prompt in prompts}) > 1:
+            raise IncompatibleError(
+                f"the prompts of the branches have {name} of shapes {sorted(shapes)}",
+                expected="the same shape for each",
+                fix="export the bundle anew",
+            )
     return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Engine
-from dit4sr.runtime.errors import AccuracyError, IncompatibleError
+from dit4sr.runtime.errors import IncompatibleError
+from dit4sr.runtime.extremes import Extremes
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise_levels import TRAINING_STEPS, noise_levels
 from dit4sr.runtime.sampling.solver import Solver
@@ -65,13 +66,7 @@ class SamplingSchedule:
 
     def check(self, latent: Floats, step: int) -> None:
         """Refuse a latent that is not finite, or constant, which noise never becomes by itself."""
-        low, high = latent.min(), latent.max()  # not-a-number passes through both
-        if np.isfinite(low) and np.isfinite(high) and low < high:
-            return
-        found = f"constant ({low:g})" if low == high else "not finite"
-        place = f"step {step + 1} of {self.steps}, at noise level {self.levels[step]:.4f}"
-        raise AccuracyError(
-            f"the latent is {found} after {place}",
-            expected="finite and varied numbers",
-            fix="verify the bundle, or use one of higher precision",
-        )
+        where = f"after step {step + 1} of {self.steps}, at noise level {self.levels[step]:.4f}"
+        extremes = Extremes("the latent")
+        extremes.include(latent, where)
+        extremes.refuse_constant(where)

@@ -16,6 +16,7 @@ from support.runtime_system import write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
+from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
 from dit4sr.runtime.image.colour import ColourFix
@@ -274,3 +275,12 @@ def test_a_backend_is_given_by_name_as_a_choice_or_open(toy_bundle, photo):
     assert [backend is choice.backend for *_, backend in made] == [False, True, True]
     for picture, *_ in made:
         np.testing.assert_array_equal(picture, made[0][0])
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_photo_of_one_colour_is_restored(upscaler, level):
+    """Flat is no fault where the photo is flat."""
+    flat = np.full((10, 12, 3), level, np.uint8)
+    assert upscaler.upscale(flat).picture.shape == (40, 48, 3)
+    with Upscaler(tiny_bundle(), threads=1, use_cache=False) as built_in:
+        assert np.abs(built_in.upscale(flat).picture.astype(int) - level).max() < 30

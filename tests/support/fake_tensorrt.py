@@ -146,7 +146,12 @@ class FakePlan:
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
         self.bindings = tuple(
-            Binding(value.name, np.dtype(DTYPES[value.type.tensor_type.elem_type]), is_input)
+            Binding(
+                value.name,
+                np.dtype(DTYPES[value.type.tensor_type.elem_type]),
+                is_input,
+                tuple(dim.dim_value or -1 for dim in value.type.tensor_type.shape.dim),
+            )
             for values, is_input in ((model.graph.input, True), (model.graph.output, False))
             for value in values
         )

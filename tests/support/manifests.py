@@ -103,7 +103,7 @@ def mutated(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     """Change a few places of a JSON document: replace, drop, double or add."""
     document = copy.deepcopy(document)
     for _ in range(rng.randint(1, 4)):
-        container, key = rng.choice(list(_places(document)))
+        container, key = rng.choice(list(places(document)))
         action, strange = rng.randrange(4), copy.deepcopy(rng.choice(STRANGE))
         if action == 0:
             container[key] = strange
@@ -116,10 +116,10 @@ def mutated(document: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return document
 
 
-def _places(value: Any):
+def places(value: Any):
     entries = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
     for key, item in entries:
         yield value, key
-        yield from _places(item)
+        yield from places(item)

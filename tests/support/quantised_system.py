@@ -156,7 +156,8 @@ def _encoder(w: Writer, given: Callable[..., ir.Value]) -> Any:
     image = given(_spec("image", "images", 3, "pixel_height", "pixel_width"))
     kernel = w.weight("encoder.weight", 2 * CHANNELS, 3, FACTOR, FACTOR, spread=0.15)
     moments = w.full(w.Conv(w.half(image), kernel, strides=[FACTOR, FACTOR]))
-    return [(_spec("moments", "images", 2 * CHANNELS, "height", "width"), moments)]
+    sides = (f"pixel_height//{FACTOR}", f"pixel_width//{FACTOR}")
+    return [(_spec("moments", "images", 2 * CHANNELS, *sides), moments)]
 
 
 def _decoder(w: Writer, given: Callable[..., ir.Value]) -> Any:
@@ -166,7 +167,7 @@ def _decoder(w: Writer, given: Callable[..., ir.Value]) -> Any:
     )
     planes = w.Conv(inner, w.weight("out.weight", 3 * FACTOR**2, 32, 1, 1, spread=0.3))
     image = w.DepthToSpace(w.Tanh(w.full(planes)), blocksize=FACTOR)
-    return [(_spec("image", "images", 3, "pixel_height", "pixel_width"), image)]
+    return [(_spec("image", "images", 3, f"{FACTOR}*height", f"{FACTOR}*width"), image)]
 
 
 def _prepare(w: Writer, given: Callable[..., ir.Value]) -> Any:

@@ -23,6 +23,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
+from dit4sr.runtime.axes import axis_length, axis_names
 from dit4sr.runtime.bundles.manifest import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -65,8 +66,11 @@ Wires = tuple[list[str], list[str]]
 """Inputs and outputs of a component, as ``name: axes``."""
 
 SPECS: dict[str, Wires] = {
-    "vae_encoder": (["image: images 3 H W"], [f"moments: images {2 * CHANNELS} h w"]),
-    "vae_decoder": ([f"latent: images {CHANNELS} h w"], ["image: images 3 H W"]),
+    "vae_encoder": (
+        ["image: images 3 H W"],
+        [f"moments: images {2 * CHANNELS} H//{FACTOR} W//{FACTOR}"],
+    ),
+    "vae_decoder": ([f"latent: images {CHANNELS} h w"], [f"image: images 3 {FACTOR}*h {FACTOR}*w"]),
     "prepare": (
         [
             f"condition: rows {CHANNELS} h w",
@@ -99,8 +103,9 @@ SPECS: dict[str, Wires] = {
 
 def spec(line: str, fixed: dict[str, int] | None = None) -> TensorSpec:
     name, axes = line.split(": ")
-    sizes = [(fixed or {}).get(axis, axis) for axis in axes.split()]
-    return TensorSpec(name, "float32", tuple(int(a) if str(a).isdigit() else a for a in sizes))
+    known = fixed or {}
+    sizes = [axis_length(axis, known) if axis_names(axis) <= known.keys() else axis for axis in axes.split()]
+    return TensorSpec(name, "float32", tuple(sizes))
 
 
 def toy_weights(seed: int = 0) -> dict[str, np.ndarray]:

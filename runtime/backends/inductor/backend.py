@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.compiled import compiled_for, engine_for, fixed_sizes
+from dit4sr.runtime.backends.contract import refuse_other
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.graph_replay import (
     WARM_RUNS,
@@ -31,6 +32,7 @@ from dit4sr.runtime.backends.inductor.tensors import array_of, read_weights, ten
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import TensorSpec
+from dit4sr.runtime.errors import IncompatibleError
 
 CUDA = "cuda"
 
@@ -221,12 +223,20 @@ def _delivered(
     package: Package, answers: Tensors, targets: Mapping[str, Array], *, are_lasting: bool = True
 ) -> dict[str, Array]:
     """Answers in the caller's arrays where there are any."""
+    component, outputs = package.record.component, package.component.outputs
+    if len(answers) != len(outputs):
+        raise IncompatibleError(
+            f"{component}: its package makes {len(answers)} tensors", expected=str(len(outputs))
+        )
     results = {}
-    for spec, answer in zip(package.component.outputs, answers, strict=True):
+    for spec, answer in zip(outputs, answers, strict=True):
         target = targets.get(spec.name)
         if target is None:
             results[spec.name] = array_of(answer if are_lasting else answer.clone())
         else:
+            made = array_of(answer)  # torch would repeat rows and convert numbers to make an answer fit
+            kinds = (made.dtype, made.shape), (target.dtype, target.shape)
+            refuse_other(component, spec.name, *kinds)
             tensor_of(target).copy_(answer)
             results[spec.name] = target
     return results

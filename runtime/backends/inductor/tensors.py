@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.errors import IntegrityError
+from dit4sr.runtime.errors import IncompatibleError, IntegrityError
 
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
 
 def array_of(tensor: Any) -> Array:
-    """A dense tensor's memory."""
-    tensor = tensor.contiguous()
-    dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
+    """A dense tensor's memory; of types that NumPy lacks no component has any."""
+    tensor, kind = tensor.contiguous(), str(tensor.dtype).removeprefix("torch.")
+    try:
+        dtype = np.dtype(kind)
+    except TypeError:
+        raise IncompatibleError(f"an answer is a tensor of {kind}", expected="float32") from None
     return Array(tensor.data_ptr(), tuple(tensor.shape), dtype, tensor)
 
 

@@ -9,15 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.compatibility import AUTO
+from dit4sr.runtime.backends.contract import FREE, refuse_another_graph
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, TensorSpec
+from dit4sr.runtime.errors import IncompatibleError
 
 _DATA_FOLDER = "session.model_external_initializers_file_folder_path"
-_DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+}
+"""The library's names of types; of any other a component has no tensors."""
 
 
 def session_options(threads: int) -> Any:
@@ -26,7 +34,8 @@ def session_options(threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    # Nothing but what ends the process: an error is raised as well, and is ours to tell in one line.
+    options.log_severity_level = 4
     # Tiles and pictures of every size pass through; plans remembered per shape would pile up.
     options.enable_mem_pattern = False
     # Not the library's own format, which it would tell by a few bytes and which nobody has looked through.
@@ -74,7 +83,10 @@ class OnnxRuntime:
                 )
             except Exception as error:
                 raise translated(error, f"{files.graph.path} cannot be loaded") from None
-        return OnnxEngine(session, component, bundle.components[component], self)
+        promised = bundle.components[component]
+        refuse_another_graph(component, promised.inputs, _specs(session.get_inputs()))
+        refuse_another_graph(component, promised.outputs, _specs(session.get_outputs()))
+        return OnnxEngine(session, component, promised, self)
 
     def _providers(self) -> list[Any]:
         if self._device == CPU:
@@ -188,6 +200,19 @@ def host_array(values: NDArray[Any]) -> Array:
 
 
 def _library_array(value: Any) -> Array:
-    kind = value.data_type().removeprefix("tensor(").removesuffix(")")
-    dtype = np.dtype(_DTYPES.get({"float": "float32"}.get(kind, kind), np.float32))
-    return Array(value.data_ptr(), tuple(value.shape()), dtype, value)
+    kind = value.data_type()
+    if kind not in _DTYPES:
+        raise IncompatibleError(f"an answer is a {kind}", expected=", ".join(_DTYPES))
+    return Array(value.data_ptr(), tuple(value.shape()), np.dtype(_DTYPES[kind]), value)
+
+
+def _specs(tensors: Sequence[Any]) -> list[TensorSpec]:
+    """What the graph itself says of its inputs or outputs."""
+    return [
+        TensorSpec(
+            tensor.name,
+            _DTYPES.get(tensor.type, tensor.type),
+            tuple(axis if isinstance(axis, int) else FREE for axis in tensor.shape),
+        )
+        for tensor in tensors
+    ]

@@ -51,6 +51,7 @@ class TensorRt:
                 loaded = loaded_plan(self.driver, bundle, plan, file)
             except RuntimeError as error:
                 raise translated(error, f"{file.path} cannot be loaded") from None
+            plan.hold_to_manifest(loaded.bindings)
 
             def open_context(profile: int) -> PooledContext:
                 return PooledContext(

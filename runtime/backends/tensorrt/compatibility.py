@@ -87,7 +87,8 @@ def _mismatches(bundle: Bundle, engine: Engine, machine: Machine) -> Iterator[Ob
         known = DIGESTS.get(name.rpartition("::")[2], "none")
         if digest != known:
             yield Obstacle(f"with {name} of digest {digest}, where this version has {known}", REBUILD)
-    if plan and plan.source != bundle.components[engine.component].graph.sha256:
+    component = bundle.components.get(engine.component)
+    if plan and (component is None or plan.source != component.graph.sha256):
         yield Obstacle(f"{engine.component} was built from another graph than the bundle holds", REBUILD)
 
 
@@ -102,5 +103,5 @@ def _versions(built: str, machine: Machine, *, is_lenient: bool) -> Iterator[Obs
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version as numbers that compare."""
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))
+    """A version as numbers that compare; of endless digits none makes a version."""
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", version.split("+", maxsplit=1)[0]))

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from dit4sr.runtime.backends.contract import refuse_other
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS, replays_agree
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding, Driver, LoadedPlan
@@ -66,10 +67,11 @@ class PooledContext:
             self._execution.bind(name, array.address)
         written = {}
         for binding in self._of(inputs=False):
-            target = targets.get(binding.name)
+            shape, target = self._execution.shape(binding.name), targets.get(binding.name)
+            if target is not None:
+                refuse_other(self._name, binding.name, (binding.dtype, shape), (target.dtype, target.shape))
             if target is None or target.address % ALIGNMENT:
-                shape = self._execution.shape(binding.name)
-                target = device_array(self._driver, shape, binding.dtype)
+                target = self._room(binding, shape)
             self._execution.bind(binding.name, target.address)
             written[binding.name] = target
         self._execution.enqueue(self._driver.stream)
@@ -92,6 +94,9 @@ class PooledContext:
         results = {}
         for binding in self._of(inputs=False):
             buffer, target = self._buffers[binding.name], targets.get(binding.name)
+            if target is not None:
+                kinds = (buffer.dtype, buffer.shape), (target.dtype, target.shape)
+                refuse_other(self._name, binding.name, *kinds)
             results[binding.name] = self._like(buffer) if target is None else target
             self._copy(results[binding.name], buffer)
         return results
@@ -116,7 +121,7 @@ class PooledContext:
             self._buffers = {name: self._like(array) for name, array in inputs.items()}
             for binding in self._of(inputs=False):
                 shape = self._execution.shape(binding.name)
-                self._buffers[binding.name] = device_array(self._driver, shape, binding.dtype)
+                self._buffers[binding.name] = self._room(binding, shape)
             self._launch = self._driver.record(self._enqueue_on_buffers)
             found = [self._values(self._recorded(sample, {})) for sample in samples]
         except RuntimeError as error:
@@ -133,6 +138,15 @@ class PooledContext:
     def _forget(self, reason: str) -> None:
         self._launch, self._buffers = None, {}
         warnings.warn(f"{self._name}: {reason} and is not used", stacklevel=5)
+
+    def _room(self, binding: Binding, shape: tuple[int, ...]) -> Array:
+        """Room for an output; one whose size only a run would tell is refused."""
+        if any(size < 0 for size in shape):
+            raise IncompatibleError(
+                f"{self._name} decides the size of {binding.name} while it runs",
+                expected="sizes that follow from those of the inputs",
+            )
+        return device_array(self._driver, shape, binding.dtype)
 
     def _like(self, array: Array) -> Array:
         return device_array(self._driver, array.shape, array.dtype)

@@ -24,6 +24,8 @@ class Binding:
     name: str
     dtype: np.dtype[Any]
     is_input: bool
+    shape: tuple[int, ...]
+    """As the plan has it; below zero where a size is free."""
 
 
 class Execution(Protocol):

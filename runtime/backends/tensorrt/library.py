@@ -79,6 +79,7 @@ class DevicePlan:
                 name,
                 np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
                 engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
+                tuple(engine.get_tensor_shape(name)),
             )
             for name in names
         )

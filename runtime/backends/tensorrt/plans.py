@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
+from dit4sr.runtime.backends.contract import FREE, refuse_another_graph
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt import NAME
+from dit4sr.runtime.backends.tensorrt.driver import Binding
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.bundles.manifest import PlanDetails
+from dit4sr.runtime.bundles.manifest import PlanDetails, TensorSpec
 
 
 class Plan(CompiledComponent):
@@ -39,6 +41,20 @@ class Plan(CompiledComponent):
         fixed = {axis: str(size) for axis, size in self.sizes.items()}
         free = {span.axis: f"{span.least} to {span.most}" for span in self.details.ranges}
         return ", ".join(f"{axis} {size}" for axis, size in sorted({**fixed, **free}.items())) or "any"
+
+    def hold_to_manifest(self, bindings: Sequence[Binding]) -> None:
+        """Refuse a plan whose own tensors are not those that the manifest describes."""
+        for promised, is_input in ((self.inputs, True), (self.component.outputs, False)):
+            found = [
+                TensorSpec(
+                    binding.name,
+                    str(binding.dtype),
+                    tuple(size if size >= 0 else FREE for size in binding.shape),
+                )
+                for binding in bindings
+                if binding.is_input == is_input
+            ]
+            refuse_another_graph(self.record.component, promised, found, what="plan")
 
 
 def plans_for(bundle: Bundle, component: str, architecture: str) -> list[Plan]:

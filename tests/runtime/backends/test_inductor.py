@@ -360,3 +360,19 @@ def test_a_component_without_an_engine_is_refused(bundle):
         backend.open(Bundle(bundle.path, manifest, trusts_engines=True), "step")
     with pytest.raises(BadInputError, match="no backend 'inductors'"):
         choose(bundle, "inductors")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ((torch.zeros(1, 4),), "toy makes y as float32 of 1×4; expected float32 of 2×4"),
+        ((torch.zeros(2, 4, dtype=torch.float64),), "toy makes y as float64"),
+        ((torch.zeros(2, 4, dtype=torch.bfloat16),), "bfloat16"),
+        ((), "its package makes 0 tensors; expected 1"),
+    ],
+)
+def test_an_answer_is_not_repeated_or_converted_until_it_fits(answers, said):
+    engine = InductorEngine([package()], lambda _: lambda _: answers)
+    place = array_of(torch.zeros(2, 4))
+    with pytest.raises(IncompatibleError, match=said):
+        engine.context().run(arrays(2), {"y": place})

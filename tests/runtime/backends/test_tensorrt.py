@@ -349,3 +349,82 @@ def test_the_callers_stream_is_used(monkeypatch):
     TensorRt(stream=77)
     TensorRt()
     assert streams == [77, None]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"versions": {"tensorrt": "9" * 5000, "cuda": "8" * 5000, "platform": "\u202e"}},
+        {"versions": {}},
+        {"component": "nobody"},
+        {"plugins": ("@", "::@@", "")},
+        {"gpu_architecture": ""},
+    ],
+    ids=range(5),
+)
+def test_whatever_a_manifest_says_of_its_plans_is_weighed_and_not_believed(planned, changes):
+    engines = tuple(replace(engine, **changes) for engine in planned.engines)
+    for mixed in (engines, (*planned.engines, *engines)):
+        bundle = Bundle(planned.path, replace(planned.manifest, engines=mixed))
+        fit = compatibility(bundle, machine=MACHINE)
+        assert fit.fits or fit.remedy
+
+
+def with_bindings(monkeypatch, **changes) -> None:
+    """Every plan says so of its tensor ``velocity`` or ``image``."""
+    load = FakeGpu.load
+
+    def loaded(self, plan, **options):
+        found = load(self, plan, **options)
+        found.bindings = tuple(
+            replace(binding, **changes) if binding.name in {"velocity", "image"} else binding
+            for binding in found.bindings
+        )
+        return found
+
+    monkeypatch.setattr(FakeGpu, "load", loaded)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": np.dtype("float64")},
+        {"dtype": np.dtype("float16")},
+        {"shape": (1, 4, 8)},
+        {"shape": (1, 5, 8, 8)},
+        {"name": "other"},
+        {"is_input": True},
+    ],
+    ids=str,
+)
+def test_a_plan_whose_tensors_are_not_the_manifests_is_refused(planned, gpu, monkeypatch, changes):
+    with_bindings(monkeypatch, **changes)
+    with pytest.raises(IncompatibleError, match=r"its plan has .* as the manifest says"):
+        restored(planned, "tensorrt", photo(8, 8))
+    assert gpu.launches == 0
+
+
+@pytest.mark.parametrize("size", [(7, 8), (9, 8)], ids=["less", "more"])
+@pytest.mark.parametrize("runs", [0, 5], ids=["direct", "recorded"])
+def test_a_place_of_another_size_than_the_plans_answer_is_refused(planned, gpu, size, runs):
+    """What the device would write over is somebody else's."""
+    backend = TensorRt(gpu)
+    context = backend.open(planned, "step").context()
+    axes = {"rows": 2, "branches": 2, "images": 1, "tokens": 16, "text": 5}
+    given = {
+        spec.name: backend.upload(np.zeros([axes.get(axis, axis) for axis in spec.shape], np.float32))
+        for spec in backend.open(planned, "step").inputs
+    }
+    good = {name: backend.empty((1, 4, 8, 8)) for name in ("next_latent", "velocity")}
+    for _ in range(runs):
+        context.run(given, good)
+    with pytest.raises(IncompatibleError, match="step makes velocity as float32 of 1×4×8×8; expected"):
+        context.run(given, good | {"velocity": backend.empty((1, 4, *size))})
+
+
+def test_a_plan_that_decides_a_size_while_it_runs_is_refused(planned, gpu, monkeypatch):
+    monkeypatch.setattr("support.fake_tensorrt.FakeExecution.shape", lambda *_: (1, 3, -1, 32))
+    backend = TensorRt(gpu)
+    latent = backend.upload(np.zeros((1, 4, 8, 8), np.float32))
+    with pytest.raises(IncompatibleError, match="vae_decoder decides the size of image while it runs"):
+        backend.open(planned, "vae_decoder").context().run({"latent": latent})

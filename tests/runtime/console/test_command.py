@@ -51,6 +51,11 @@ def test_anything_else_is_an_internal_error_that_says_how_to_report_it(capsys, m
     )
 
 
+def test_a_file_that_ends_too_soon_is_no_interruption(capsys):
+    assert run_command(raising(EOFError("no data left in file")), []) == 1
+    assert "internal error: EOFError: no data left in file" in capsys.readouterr().err
+
+
 def test_an_internal_error_is_one_line_in_a_checkout_that_is_not_installed(capsys, monkeypatch):
     def absent(name):
         raise PackageNotFoundError(name)

@@ -18,8 +18,10 @@ from support.runtime_system import (
 )
 
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST
+from dit4sr.runtime.components import Components
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, MissingDependencyError
 from dit4sr.runtime.prompt.embedding import EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder, joined
@@ -89,8 +91,10 @@ def test_encoders_without_a_pooled_output_make_rows_only():
 def test_encoders_that_do_not_fit_the_network_are_refused(tmp_path, channels):
     path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
     with_manifest(path, model=replace(CARD, text_channels=channels))
-    with Upscaler(path, use_cache=False) as upscaler, pytest.raises(IncompatibleError, match="do not fit"):
-        upscaler._text.encode("a cat")
+    bundle, backend = Bundle.open(path), OnnxRuntime("cpu", 1)
+    encoder = TextEncoder(bundle, backend, Components(bundle, backend).use, None)
+    with pytest.raises(IncompatibleError, match="do not fit"):
+        encoder.encode("a cat")
 
 
 def test_prompts_reach_the_picture(upscaler, photo):

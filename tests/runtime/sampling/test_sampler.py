@@ -150,6 +150,20 @@ def test_on_a_device_the_step_is_found_afterwards(bundle):
         sampler.sample(Faulty(bundle.components["step"]), noise(), lambda: None)
 
 
+@pytest.mark.parametrize("tensor", ["text_tokens", "modulation"])
+def test_numbers_astray_in_prepare_name_it_and_no_step(bundle, tensor):
+    class Astray(NullEngine):
+        def run(self, inputs, outputs=None):
+            results = super().run(inputs, outputs)
+            results[tensor].owner.flat[-1] = np.nan
+            return results
+
+    schedule = SamplingSchedule.of(3, 3.0, Solver.EULER, Guidance(8.0))
+    sampler = WholeSampler(NullBackend(), CARD, schedule, conditions(schedule))
+    with pytest.raises(AccuracyError, match=f"{tensor}, which prepare has made, is not finite"):
+        sampler.prepare(Astray(bundle.components["prepare"]))
+
+
 def test_a_step_that_nobody_feeds_is_refused(bundle):
     schedule = SamplingSchedule.of(3, 3.0, Solver.EULER, Guidance(8.0))
     sampler, step = prepared(bundle, schedule)
