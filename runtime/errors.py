@@ -69,4 +69,12 @@ class SomeInputsFailedError(Dit4srError):
 
 
 INTERNAL_ERROR = 1
+
 INTERRUPTED = 130
+"""By Ctrl-C."""
+
+TERMINATED = 143
+"""By SIGTERM, as machines that shut down and service managers send it."""
+
+HUNG_UP = 129
+"""By SIGHUP, which comes when a terminal is closed."""

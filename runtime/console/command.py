@@ -6,10 +6,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 import click
 
-from dit4sr.runtime.errors import INTERNAL_ERROR, INTERRUPTED, Dit4srError
+from dit4sr.runtime.console.signals import EndingSignals
+from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError
+from dit4sr.runtime.interruption import LEFTOVERS
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -17,13 +21,20 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
 
     ``DIT4SR_DEBUG=1`` adds the traceback, for whoever mends an internal error.
     """
+    with EndingSignals() as signals:
+        try:
+            return _run(command, arguments, signals)
+        except KeyboardInterrupt:
+            LEFTOVERS.remove_all()  # those whose removal a signal cut short
+            return _fail(signals.farewell(), signals.exit_code())
+
+
+def _run(command: click.Command, arguments: Sequence[str] | None, signals: EndingSignals) -> int:
     try:
-        result = command.main(args=arguments, standalone_mode=False)
+        result = _invoke(command, arguments, signals)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted", INTERRUPTED)
     except Dit4srError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -39,6 +50,16 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
     return result if isinstance(result, int) else 0
 
 
+def _invoke(command: click.Command, arguments: Sequence[str] | None, signals: EndingSignals) -> Any:
+    """Call the command; what fails after a signal, as writing to a closed terminal does, is its end."""
+    try:
+        return command.main(args=arguments, standalone_mode=False)
+    except Exception as error:
+        if signals.received is None and not isinstance(error, click.Abort):
+            raise
+        raise KeyboardInterrupt from error
+
+
 def _version() -> str:
     # It takes as long to import as half of NumPy, and is needed only when all is lost.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
@@ -50,5 +71,6 @@ def _version() -> str:
 
 
 def _fail(line: str, exit_code: int) -> int:
-    click.echo(f"error: {line}", err=True)
+    with suppress(OSError):  # where standard error is closed, the exit code has to do
+        click.echo(f"error: {line}", err=True)
     return exit_code

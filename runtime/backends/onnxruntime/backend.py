@@ -12,6 +12,7 @@ from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
+from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, TensorSpec
@@ -61,12 +62,13 @@ class OnnxRuntime:
 
         path = bundle.component_file(component)
         try:
-            session = onnxruntime.InferenceSession(
-                str(path),
-                session_options(self._threads),
-                providers=self._providers(),
-                disabled_optimizers=["ConstantFolding"] if self._frugal else [],
-            )
+            with stoppable_opening(session_options(self._threads)) as options:
+                session = onnxruntime.InferenceSession(
+                    str(path),
+                    options,
+                    providers=self._providers(),
+                    disabled_optimizers=["ConstantFolding"] if self._frugal else [],
+                )
         except Exception as error:
             raise translated(error, f"{path} cannot be loaded") from None
         return OnnxEngine(session, component, bundle.components[component], self)
@@ -168,7 +170,8 @@ class OnnxContext:
                     self._binding.bind_output(name, device, 0)
                 else:
                     self._binding.bind_output(name, device, 0, target.dtype, target.shape, target.address)
-            self._engine.session.run_with_iobinding(self._binding)
+            with stoppable_run() as options:
+                self._engine.session.run_with_iobinding(self._binding, options)
             if outputs and all(name in outputs for name in self._results):
                 return dict(outputs)
             values = self._binding.get_outputs()
