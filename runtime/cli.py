@@ -204,7 +204,8 @@ def command(
 def job_config(options: dict[str, Any]) -> JobConfig:
     """The options as one frozen configuration."""
     from dit4sr.runtime.batch.job import Existing, JobConfig
-    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions
+    from dit4sr.runtime.prompt.captioner import Captioner
+    from dit4sr.runtime.prompt.captions import Captions, read_captions
 
     existing = {"skip_existing": Existing.SKIP, "force": Existing.OVERWRITE, "resume": Existing.RESUME}
     ways = [way for way in existing if options[way]]

@@ -19,7 +19,7 @@ EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 if hasattr(signal, "SIGHUP"):
     EXIT_CODES[signal.SIGHUP] = HUNG_UP
 
-SAME = 0.2
+SAME = 0.3
 """Seconds in which a second signal is the first once more: `timeout` and shells send theirs twice."""
 
 PATIENCE = 1.0
@@ -106,9 +106,10 @@ class EndingSignals:
                 if number[0] not in EXIT_CODES:
                     continue
                 if first is None:
-                    first, since = signal.Signals(number[0]), time.monotonic()
+                    first = signal.Signals(number[0])
                     self._hint.start()
                     NATIVE_CALLS.stop_all()
+                    since = time.monotonic()  # what has come meanwhile was not typed anew
                 elif time.monotonic() - since > SAME:
                     LEFTOVERS.remove_all()
                     _say(f"error: {_farewell(first)}, at once")

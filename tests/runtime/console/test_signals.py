@@ -116,8 +116,11 @@ def test_a_signal_is_said_and_tidied_up_after(start, tmp_path, number, code, far
 
 def test_a_signal_that_is_sent_twice_at_once_is_one(start, tmp_path):
     """`timeout` and shells do so."""
-    work = "try: time.sleep(600)\n        finally: time.sleep(2 * SAME); print('tidied', flush=True)"
-    process = start(command(work.replace("SAME", str(SAME))), tmp_path / "out")
+    work = (
+        "try: print('ready', flush=True); time.sleep(600)\n"
+        f"        finally: time.sleep({2 * SAME}); print('tidied', flush=True)"
+    )
+    process = start(command(work, says_ready=False), tmp_path / "out")
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=60)
