@@ -22,7 +22,7 @@ from dit4sr.runtime.console.options import (
     steps_option,
     threads_option,
 )
-from dit4sr.runtime.console.output import PIPE
+from dit4sr.runtime.console.output import PIPE, printable
 from dit4sr.runtime.errors import SomeInputsFailedError
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def command(
         if dry_run:
             from dit4sr.runtime.batch.dry_run import format_dry_run
 
-            click.echo(format_dry_run(upscaler, items, config))
+            click.echo(printable(format_dry_run(upscaler, items, config)))
         else:
             _run(upscaler, items, config, output=output, json_file=json_file, progress=progress)
 

@@ -49,9 +49,15 @@ def print_record(record: Record, *, is_plain: bool) -> None:
 
 def write_record(record: Record, stream: TextIO | None) -> None:
     """Add a line of JSON, at once: whoever reads along sees it, and a kill loses none."""
-    if stream:
-        stream.write(record.to_json() + "\n")
-        stream.flush()
+    if stream is None:
+        return
+    line = record.to_json()
+    try:
+        line.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:  # names of files may be any bytes
+        line = record.to_json(only_ascii=True)
+    stream.write(line + "\n")
+    stream.flush()
 
 
 def _refuse_other_content(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dit4sr.runtime.console.signals import EndingSignals
-from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError
+from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError, OutOfMemoryError, in_one_line, is_debugging
 from dit4sr.runtime.interruption import LEFTOVERS
 
 
@@ -37,16 +37,17 @@ def _run(command: click.Command, arguments: Sequence[str] | None, signals: Endin
         return error.exit_code
     except Dit4srError as error:
         return _fail(str(error), error.exit_code)
+    except MemoryError:
+        return _fail("out of memory; close other programs, or ask for less", OutOfMemoryError.exit_code)
     except BrokenPipeError:
         # The reader went away (`… | head`); silence the flush at exit as well.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
+        if is_debugging():
             traceback.print_exc()
-        line = " ".join(f"{type(error).__name__}: {error}".split())
         report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
-        return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
+        return _fail(f"{in_one_line(error)}; {report}", INTERNAL_ERROR)
     return result if isinstance(result, int) else 0
 
 

@@ -61,6 +61,10 @@ class TextEncoder:
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
                 fix="leave prompts and captions out, or export a bundle with text encoders",
             )
+        try:
+            prompt.encode()
+        except UnicodeEncodeError:
+            raise BadInputError(f"the prompt {prompt[:60]!r} is no text", expected="Unicode") from None
         key = self._key(prompt)
         embedding = self._cache.get(key) if self._cache else None
         if embedding is None:

@@ -16,6 +16,7 @@ from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stop
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, TensorSpec
+from dit4sr.runtime.errors import RunError
 
 _DTYPES = {"float32": np.float32, "float16": np.float16, "int64": np.int64, "int32": np.int32}
 
@@ -176,7 +177,7 @@ class OnnxContext:
                 return dict(outputs)
             values = self._binding.get_outputs()
         except Exception as error:
-            raise translated(error, f"component {self._engine.name} failed") from None
+            raise translated(error, f"component {self._engine.name} failed", RunError) from None
         return {name: _library_array(value) for name, value in zip(self._results, values, strict=True)}
 
 
