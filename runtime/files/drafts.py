@@ -58,17 +58,20 @@ def _draft(target: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, in
     _sweep(target)
     for _ in range(_ATTEMPTS):
         path = _new_name(target)
-        handle = make(path)
-        try:
-            with LEFTOVERS.removed_by(partial(_remove, path)):
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path} is none of ours")
+        # From before it is there: a signal may come with the very call that makes it.
+        with LEFTOVERS.removed_by(partial(_remove, path)):
+            handle = make(path)
+            try:
                 # Another sweep may have come between the making and the lock.
                 if _lock(handle) is False or not path.exists():
                     continue
                 yield path, handle
                 return
-        finally:
-            if HAS_LOCKS:
-                os.close(handle)
+            finally:
+                if HAS_LOCKS:
+                    os.close(handle)
     raise FileNotFoundError(f"no draft of {target} stays")
 
 

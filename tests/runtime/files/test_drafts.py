@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -147,3 +148,18 @@ def test_what_is_half_removed_cannot_be_put_in_place(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError), atomic_directory(tmp_path / "out"):
         LEFTOVERS.remove_all()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("draft", [draft_folder, lambda target: draft_file(target, b"x")])
+@pytest.mark.parametrize("make", ["_new_folder", "_new_file"])
+def test_a_signal_that_comes_with_the_making_leaves_nothing(tmp_path, monkeypatch, make, draft):
+    new = getattr(drafts, make)
+
+    def interrupted(path):
+        os.close(new(path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drafts, make, interrupted)
+    with suppress(KeyboardInterrupt), draft(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
