@@ -7,7 +7,6 @@ photograph (input, bicubic, restored, truth) and prints a table.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dit4sr.runtime.bundles.built_in import Sample, sample_photographs
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture
@@ -107,4 +106,4 @@ def command(demo: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

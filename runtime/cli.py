@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
     PATH,
@@ -303,4 +302,4 @@ def _run(
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(command))
+    run_process(command)

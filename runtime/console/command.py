@@ -7,11 +7,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from dit4sr.runtime.console.signals import EndingSignals
+from dit4sr.runtime.console.signals import EXIT_CODES, EndingSignals
 from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError, OutOfMemoryError, in_one_line, is_debugging
 from dit4sr.runtime.interruption import LEFTOVERS
 
@@ -27,6 +27,17 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
         except KeyboardInterrupt:
             LEFTOVERS.remove_all()  # those whose removal a signal cut short
             return _fail(signals.farewell(), signals.exit_code())
+
+
+def run_process(command: click.Command) -> NoReturn:
+    """Run a click command as all that a process does."""
+    code = run_command(command)
+    if code in EXIT_CODES.values():
+        # Whoever asked for an end should not wait for what a framework takes seconds to take down.
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(command: click.Command, arguments: Sequence[str] | None, signals: EndingSignals) -> int:

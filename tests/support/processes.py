@@ -18,3 +18,12 @@ def has_ended(pid):
             return True
         time.sleep(0.01)
     return False
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that are there now, and theirs."""
+    try:
+        started = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [each for child in started for each in (child, *children(child))]
