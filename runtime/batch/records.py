@@ -56,8 +56,13 @@ def write_record(record: Record, stream: TextIO | None) -> None:
         line.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:  # names of files may be any bytes
         line = record.to_json(only_ascii=True)
-    stream.write(line + "\n")
-    stream.flush()
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BadInputError(f"the records cannot be written ({error.strerror})") from None
 
 
 def _refuse_other_content(path: Path) -> None:
