@@ -21,17 +21,26 @@ def has_child(process, _folder):
     return bool(children(process.pid))
 
 
+def has_grandchild(process, _folder):
+    return len(children(process.pid)) > 1
+
+
 def has_picture(_process, folder):
     return (folder / "out" / "a.png").exists()
 
 
 WORK = {
-    "export": (["-o", "out", "--json", "record.json"], has_draft),
-    "calibrate": (["-o", "out", "--json", "record.json"], has_draft),
-    "bench": (["--json", "record.json"], has_child),
-    "runtime": (["in", "-o", "out", "--steps", "20", "--json", "record.json"], has_picture),
+    "export": ("export", ["-o", "out", "--json", "record.json"], has_draft),
+    "calibrate": ("calibrate", ["-o", "out", "--json", "record.json"], has_draft),
+    "bench": ("bench", ["--json", "record.json"], has_child),
+    "a captioner": (
+        "runtime",
+        ["in", "-o", "out", "--captioner", "sh -c 'sleep 600 & wait' name"],
+        has_grandchild,
+    ),
+    "upscale": ("runtime", ["in", "-o", "out", "--steps", "20", "--json", "record.json"], has_picture),
 }
-"""Arguments of each command, and what shows that it is in the middle of its work."""
+"""The folder of each command, its arguments, and what shows that it is in the middle of its work."""
 
 
 @pytest.mark.parametrize(
@@ -40,8 +49,10 @@ WORK = {
         ("export", signal.SIGTERM),
         ("calibrate", signal.SIGHUP),
         ("bench", signal.SIGTERM),
-        ("runtime", signal.SIGHUP),
-        ("runtime", signal.SIGTERM),
+        ("upscale", signal.SIGHUP),
+        ("a captioner", signal.SIGTERM),
+        ("a captioner", signal.SIGINT),
+        ("upscale", signal.SIGTERM),
     ],
 )
 def test_a_command_that_is_asked_to_end_leaves_nothing(tmp_path, monkeypatch, name, number):
@@ -49,8 +60,8 @@ def test_a_command_that_is_asked_to_end_leaves_nothing(tmp_path, monkeypatch, na
     (tmp_path / "in").mkdir()
     for picture, side in (("a.png", 8), ("b.png", 96)):
         Image.fromarray(make_photo(side, side)).save(tmp_path / "in" / picture)
-    arguments, is_at_work = WORK[name]
-    script = f"from dit4sr.{name}.cli import main; main()"
+    folder, arguments, is_at_work = WORK[name]
+    script = f"from dit4sr.{folder}.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", script, *arguments],
         cwd=tmp_path,
@@ -67,8 +78,8 @@ def test_a_command_that_is_asked_to_end_leaves_nothing(tmp_path, monkeypatch, na
     finally:
         process.kill()
     assert process.returncode == 128 + number
-    lines = error.splitlines()
-    assert lines[-1] == f"error: ended by {number.name}"
+    farewell = "interrupted" if number is signal.SIGINT else f"ended by {number.name}"
+    assert error.splitlines()[-1] == f"error: {farewell}"
     assert "Traceback" not in error
     assert all(has_ended(pid) for pid in offspring)
     assert [str(path) for path in tmp_path.rglob("*.partial")] == []
