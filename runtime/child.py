@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from dit4sr.runtime.interruption import LEFTOVERS
+from dit4sr.runtime.interruption import DELAY, LEFTOVERS
 
 
 @contextmanager
@@ -19,8 +19,10 @@ def child_process(command: Sequence[str], **streams: Any) -> Iterator[subprocess
     It has a session of its own, so that Ctrl-C reaches it through us. Where a system knows no sessions, its
     children are left to themselves.
     """
-    process = subprocess.Popen(command, start_new_session=True, **streams)
-    with LEFTOVERS.removed_by(lambda: _kill(process)):
+    with ExitStack() as ends:
+        with DELAY.while_beginning():
+            process = subprocess.Popen(command, start_new_session=True, **streams)
+            ends.enter_context(LEFTOVERS.removed_by(lambda: _kill(process)))
         yield process
 
 

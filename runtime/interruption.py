@@ -7,6 +7,7 @@ signals itself; the commands do (`runtime/console/signals.py`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -75,8 +76,40 @@ class Leftovers:
                 remove()
 
 
+class Delay:
+    """Moments in which the main thread is not interrupted: what they begin nobody could end in between."""
+
+    def __init__(self) -> None:
+        self._is_on = False
+        self._waiting: BaseException | None = None
+
+    @contextmanager
+    def while_beginning(self) -> Iterator[None]:
+        """Let what interrupts the main thread wait until the block is done."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._is_on = True
+        try:
+            yield
+        finally:
+            self._is_on = False
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            raise waiting
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise in the main thread, which calls this; now, or when its moment is over."""
+        if not self._is_on:
+            raise error
+        self._waiting = error
+
+
 NATIVE_CALLS = NativeCalls()
 """The native calls of this process."""
 
 LEFTOVERS = Leftovers()
 """The leftovers of this process."""
+
+DELAY = Delay()
+"""The moments of this process."""

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from dit4sr.runtime.errors import HUNG_UP, INTERRUPTED, TERMINATED
-from dit4sr.runtime.interruption import LEFTOVERS, NATIVE_CALLS
+from dit4sr.runtime.interruption import DELAY, LEFTOVERS, NATIVE_CALLS
 
 EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 if hasattr(signal, "SIGHUP"):
@@ -95,7 +95,7 @@ class EndingSignals:
         """Raise for the first signal only: what it sets going, tidying up, is not to be cut short."""
         if self.received is None and not self._is_over:
             self.received = signal.Signals(number)
-            raise Interrupted
+            DELAY.interrupt(Interrupted())
 
     def _watch(self, reader: int) -> None:
         """Read the numbers of the signals as they come, whatever the main thread is doing."""
