@@ -94,9 +94,9 @@ class Delay:
             yield
         finally:
             self._is_on = False
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            raise waiting
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None:
+                raise waiting
 
     def interrupt(self, error: BaseException) -> None:
         """Raise in the main thread, which calls this; now, or when its moment is over."""

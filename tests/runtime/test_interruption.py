@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dit4sr.runtime.interruption import Leftovers, NativeCalls
+from dit4sr.runtime.interruption import Delay, Leftovers, NativeCalls
 
 
 def test_calls_under_way_are_stopped_and_others_are_not():
@@ -71,3 +71,18 @@ def test_one_that_cannot_be_removed_keeps_no_other():
     with leftovers.removed_by(fail), leftovers.removed_by(lambda: removed.append("the other")):
         leftovers.remove_all()
         assert removed == ["the other"]
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_an_interruption_waits_until_a_beginning_is_done_however_that_goes(error):
+    delay, done = Delay(), []
+    with pytest.raises(KeyboardInterrupt), delay.while_beginning():
+        delay.interrupt(KeyboardInterrupt())
+        done.append("begun")
+        if error:
+            raise error
+    assert done == ["begun"]
+    with delay.while_beginning():
+        done.append("begun again")
+    with pytest.raises(KeyboardInterrupt):
+        delay.interrupt(KeyboardInterrupt())
