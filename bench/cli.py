@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.names import NamesType, parse_names
 from dit4sr.runtime.console.options import (
@@ -228,7 +228,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(command))
+    run_process(command)
 
 
 def _pictures(picture: Path | None, truth: Path | None) -> tuple[InputPicture, ...]:

@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 
 SEED, TILE, TEXT = 0, 64, 333
 
@@ -108,4 +108,4 @@ def command(record: Path | None, commit: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

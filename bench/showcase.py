@@ -8,7 +8,6 @@ alone, bicubic beside restored: the picture that README begins with.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dit4sr.runtime.bundles.built_in import Sample, sample_photographs
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.table import format_table
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture
@@ -131,4 +130,4 @@ def command(demo: Path, *, front: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import grouped_command, option
 from dit4sr.runtime.console.options import PATH, steps_option, threads_option
 from dit4sr.runtime.console.progress import show_progress
@@ -62,4 +61,4 @@ def command(
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

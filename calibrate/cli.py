@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
     PATH,
@@ -182,4 +182,4 @@ def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationCo
 
 def main() -> None:
     """Entry point."""
-    sys.exit(run_command(command))
+    run_process(command)

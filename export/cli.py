@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from dit4sr.export import architectures
 from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_options, takers
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
 from dit4sr.runtime.console.options import PATH, force_option, json_option
@@ -137,7 +137,7 @@ add_options(command, "Engines", engine_options())
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(command))
+    run_process(command)
 
 
 def _verify(path: Path, json_file: str | None) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from dit4sr.export.component import ComponentSource, static_sizes
 from dit4sr.export.weights.folds import evaluate
 from dit4sr.runtime.axes import Sizes, axis_length, axis_sizes
+from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.bundles.manifest import Check, ModelCard, TensorSpec
 from dit4sr.runtime.errors import AccuracyError
 
@@ -246,11 +247,13 @@ def graph_runner(graph: Path) -> Runner:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    with stoppable_opening(options):
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(feeds: Arrays) -> list[NDArray[Any]]:
         single = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in feeds.items()}
-        answers: list[NDArray[Any]] = session.run(None, single)
+        with stoppable_run() as how:
+            answers: list[NDArray[Any]] = session.run(None, single, how)
         return answers
 
     return run

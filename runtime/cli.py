@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
     PATH,
@@ -23,7 +22,7 @@ from dit4sr.runtime.console.options import (
     threads_option,
     trust_engines_option,
 )
-from dit4sr.runtime.console.output import PIPE
+from dit4sr.runtime.console.output import PIPE, printable
 from dit4sr.runtime.errors import SomeInputsFailedError
 
 if TYPE_CHECKING:
@@ -210,7 +209,7 @@ def command(
         if dry_run:
             from dit4sr.runtime.batch.dry_run import format_dry_run
 
-            click.echo(format_dry_run(upscaler, items, config))
+            click.echo(printable(format_dry_run(upscaler, items, config)))
         else:
             _run(upscaler, items, config, output=output, json_file=json_file, sheet=sheet, progress=progress)
 
@@ -218,7 +217,8 @@ def command(
 def job_config(options: dict[str, Any]) -> JobConfig:
     """The options as one frozen configuration."""
     from dit4sr.runtime.batch.job import Existing, JobConfig
-    from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions
+    from dit4sr.runtime.prompt.captioner import Captioner
+    from dit4sr.runtime.prompt.captions import Captions, read_captions
 
     existing = {"skip_existing": Existing.SKIP, "force": Existing.OVERWRITE, "resume": Existing.RESUME}
     ways = [way for way in existing if options[way]]
@@ -322,4 +322,4 @@ def _run(
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(command))
+    run_process(command)

@@ -6,6 +6,7 @@ so a script can tell a typo from a full disk without reading English.
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
 
@@ -36,6 +37,10 @@ class IncompatibleError(Dit4srError):
     """An engine or bundle that does not fit this machine or version."""
 
     exit_code = 4
+
+
+class RunError(IncompatibleError):
+    """A run that an engine refused for its very inputs; with others it may do."""
 
 
 class IntegrityError(Dit4srError):
@@ -69,4 +74,22 @@ class SomeInputsFailedError(Dit4srError):
 
 
 INTERNAL_ERROR = 1
+
 INTERRUPTED = 130
+"""By Ctrl-C."""
+
+TERMINATED = 143
+"""By SIGTERM, as machines that shut down and service managers send it."""
+
+HUNG_UP = 129
+"""By SIGHUP, which comes when a terminal is closed."""
+
+
+def in_one_line(error: Exception) -> str:
+    """An unexpected exception in a line: its kind, and what it says."""
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())
+
+
+def is_debugging() -> bool:
+    """True where ``DIT4SR_DEBUG`` asks for tracebacks of internal errors."""
+    return os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}

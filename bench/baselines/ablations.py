@@ -17,6 +17,7 @@ from dit4sr.bench.subject import Subject
 from dit4sr.bench.workload import Workload
 from dit4sr.export import architectures
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
+from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.metrics import psnr_y
 
@@ -119,6 +120,12 @@ def unoptimised_step(subject: Subject, workload: Workload) -> Call:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     file = subject.bundle.component_file("step")
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-    session = onnxruntime.InferenceSession(file, options, providers=[providers[subject.backend.device]])
+    with stoppable_opening(options):
+        session = onnxruntime.InferenceSession(file, options, providers=[providers[subject.backend.device]])
     feeds = workload.arrays(subject.bundle.components["step"].inputs)
-    return lambda: session.run(None, feeds)
+
+    def run() -> object:
+        with stoppable_run() as how:
+            return session.run(None, feeds, how)
+
+    return run

@@ -6,7 +6,6 @@ import torch and diffusers, load a checkpoint, sample, decode.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from dit4sr.bench.baselines.reference import reference_of
 from dit4sr.export import architectures
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import ModelCard
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.image.photo import Picture
 
 # torch takes seconds to import, and is needed only by those who ask for a baseline.
@@ -122,4 +121,4 @@ def command(
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

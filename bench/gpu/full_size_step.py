@@ -23,7 +23,7 @@ import torch
 from dit4sr.bench.gpu.contenders import CONTENDERS, STEPS, Workload
 from dit4sr.export import architectures
 from dit4sr.kernels.timing import Machine
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import grouped_command
 from dit4sr.runtime.console.names import parse_names
 from dit4sr.runtime.console.options import json_option
@@ -194,4 +194,4 @@ def command(
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

@@ -20,6 +20,7 @@ from dit4sr.bench.graph.cost import read_graph
 from dit4sr.bench.graph.layers import Node, groups_of
 from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
+from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.errors import IncompatibleError
 
 RUNS, WARMUPS = 10, 2
@@ -44,9 +45,11 @@ def layer_seconds(
         options.optimized_model_filepath = str(optimised)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        with stoppable_opening(options):
+            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         for _ in range(WARMUPS + runs):
-            session.run(None, dict(feeds))
+            with stoppable_run() as how:
+                session.run(None, dict(feeds), how)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         nodes = _nodes(optimised)
     seconds = seconds_of_nodes(events, nodes)[-runs:]

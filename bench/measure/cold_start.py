@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from dit4sr.bench.subject import Subject
+from dit4sr.runtime.child import child_process
 from dit4sr.runtime.errors import IncompatibleError
 from dit4sr.runtime.image.photo import Picture
 
@@ -87,10 +88,10 @@ def timed_child(arguments: Sequence[str]) -> Child:
     """Run a command to its end, timed; what it says is shown only if it fails."""
     start, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=said)
-        while process.poll() is None:
-            peak = max(peak, _high_water(process.pid))
-            time.sleep(PERIOD)
+        with child_process(arguments, stdout=subprocess.DEVNULL, stderr=said) as process:
+            while process.poll() is None:
+                peak = max(peak, _high_water(process.pid))
+                time.sleep(PERIOD)
         seconds = time.perf_counter() - start
         if process.returncode != 0:
             said.seek(0)

@@ -7,7 +7,6 @@ that record, and is never typed by hand. FILE is sought among the records; SECTI
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ import click
 from dit4sr.bench.record import read_record
 from dit4sr.bench.report.markdown import markdown_section
 from dit4sr.bench.report.sections import sections
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 
 OPENING = re.compile(r"^<!-- table: ", re.MULTILINE)
@@ -72,4 +71,4 @@ def command(documents: tuple[Path, ...], records: Path, *, check: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, rewrite_bundle
 from dit4sr.calibrate.graph.matmuls import find_matmuls
-from dit4sr.calibrate.graph.scratch import scratch_folder
 from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
 from dit4sr.calibrate.observe.photos import Case
 from dit4sr.calibrate.observe.statistics import Origin, Statistics, photo_digests, resumed
@@ -18,6 +17,7 @@ from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
 from dit4sr.runtime.backends.tap import Outputs
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
+from dit4sr.runtime.files.drafts import draft_folder
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler
 
@@ -113,7 +113,7 @@ def _observed(
     given = set(model.graph.outputs)
     model.graph.outputs.extend(value for value in activations if value not in given)
     observer = Observer(statistics, [str(value.name) for value in activations], show)
-    with scratch_folder(beside) as scratch:
+    with draft_folder(beside) as scratch:
         opened = rewrite_bundle(bundle, scratch, {STEP: GraphChange(model, "fp16")})
         with tapped_upscaler(
             opened, {STEP: observer.see}, threads=threads, keep_components=fits_in_memory(bundle)

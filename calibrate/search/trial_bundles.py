@@ -13,7 +13,6 @@ from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph, rew
 from dit4sr.calibrate.graph.late_scales import announce_late_steps, level_between
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import insert_qdq
-from dit4sr.calibrate.graph.scratch import scratch_folder
 from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
 from dit4sr.calibrate.graph.weights_only import store_weights, weights_only_changes
 from dit4sr.calibrate.observe.statistics import Statistics
@@ -22,6 +21,7 @@ from dit4sr.calibrate.scales.formats import INT8
 from dit4sr.calibrate.scales.qparams import QuantParams
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Provenance
+from dit4sr.runtime.files.drafts import draft_folder
 from dit4sr.runtime.settings import Settings
 
 PREPARE = "prepare"
@@ -61,14 +61,14 @@ class TrialBundles:
     @contextmanager
     def only(self, names: Set[str]) -> Iterator[Bundle]:
         """A bundle with these MatMuls quantised and nothing else touched: it shows what they cost."""
-        with scratch_folder(self._beside) as folder:
+        with draft_folder(self._beside) as folder:
             changes = {STEP: GraphChange(self._step(names), "fp16"), **self._prepare(names)}
             yield rewrite_bundle(self.bundle, folder, changes)
 
     @contextmanager
     def complete(self, kept: Set[str]) -> Iterator[Bundle]:
         """The bundle that would be shipped with these MatMuls kept in half precision."""
-        with scratch_folder(self._beside) as folder:
+        with draft_folder(self._beside) as folder:
             yield self.write(folder, kept)
 
     def write(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from dit4sr.calibrate.config import CalibrationConfig
 from dit4sr.calibrate.graph.bundle_rewriting import rewrite_bundle
-from dit4sr.calibrate.graph.scratch import scratch_folder
 from dit4sr.calibrate.graph.weights_only import weights_only_changes
 from dit4sr.calibrate.observe.observer import observe, observing_cost
 from dit4sr.calibrate.observe.photos import Case
@@ -21,6 +20,7 @@ from dit4sr.calibrate.source import open_source, split_photos
 from dit4sr.calibrate.study.recipes import recipes
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.status import ShowStatus, show_nothing
+from dit4sr.runtime.files.drafts import draft_folder
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.settings import Settings
 
@@ -77,7 +77,7 @@ def run_study(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Stu
             rows.append(_row(name, evaluator, bundle, changed))
     for bits in WEIGHTS_ONLY:
         show(f"weights only, {bits}")
-        with scratch_folder(config.output) as folder:
+        with draft_folder(config.output) as folder:
             changed = rewrite_bundle(bundle, folder, weights_only_changes(bundle, FORMATS[bits]))
             rows.append(_row(f"weights only, {bits}", evaluator, bundle, changed))
     sensitive: dict[str, Verdict] = {}

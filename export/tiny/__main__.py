@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
 
 # torch takes seconds to import, and --help needs none of it.
 # ruff: noqa: PLC0415
@@ -68,4 +67,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(command))
+    run_process(command)

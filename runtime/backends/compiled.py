@@ -14,7 +14,7 @@ from dit4sr.runtime.backends.compatibility import Compatibility
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, Engine, TensorSpec
-from dit4sr.runtime.errors import IncompatibleError, IntegrityError
+from dit4sr.runtime.errors import IncompatibleError, IntegrityError, RunError
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def engine_for(engines: Sequence[Compiled], inputs: Mapping[str, Array]) -> Comp
         if engine.takes(inputs):
             return engine
     found = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in inputs.items())
-    raise IncompatibleError(
+    raise RunError(
         f"no {engines[0].backend} engine of {engines[0].record.component} for {found}",
         expected=" or ".join(engine.shapes() for engine in engines),
         fix="build one for this size with dit4sr-export, or use backend onnxruntime",

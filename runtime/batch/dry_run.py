@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dit4sr.runtime.batch.faults import fault_of_picture
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.job import JobConfig
 from dit4sr.runtime.console.output import PIPE
@@ -23,8 +24,10 @@ def format_dry_run(upscaler: Upscaler, items: Sequence[Item], config: JobConfig)
     for item in items:
         try:
             rows.append(_row(upscaler, item, config))
-        except BadInputError as error:
-            refusals.append(f"would fail: {error}")
+        except Exception as error:
+            if (fault := fault_of_picture(error, item.name)) is None:
+                raise
+            refusals.append(f"would fail: {fault}")
     table = [format_table(HEADER, rows)] if rows else []
     return "\n".join([*table, *refusals, "; ".join([f"backend {upscaler.backend}", *upscaler.reasons])])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,12 +93,13 @@ def _into_folder(name: str, source: Path | None, folder: Path, suffix: str, endi
 
 def _refuse_collisions(items: Sequence[Item]) -> None:
     """Refuse outputs that would replace one another or an input, whatever else may be overwritten."""
-    inputs = {item.source.resolve() for item in items if item.source}
-    taken: dict[Path, str] = {}
+    # Unlike Path.resolve this takes links that lead in a circle, too.
+    inputs = {os.path.realpath(item.source) for item in items if item.source}
+    taken: dict[str, str] = {}
     for item in items:
         if item.target is None:
             continue
-        target = item.target.resolve()
+        target = os.path.realpath(item.target)
         if target in inputs:
             raise BadInputError(f"{item.target} is itself an input", fix="choose another -o, or a --suffix")
         if target in taken:

@@ -10,18 +10,16 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from dit4sr.runtime.batch.faults import fault_of_picture
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.ledger import Entry, Ledger
-from dit4sr.runtime.errors import AccuracyError, BadInputError, Dit4srError, OutOfMemoryError
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import read_content, read_photo, resized, write_photo
 from dit4sr.runtime.prompt.captions import Captions
 from dit4sr.runtime.sampling.noise import picture_seed
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Progress, Upscaler
-
-FAULTS_OF_A_PICTURE = (BadInputError, AccuracyError, OutOfMemoryError)
-"""What can be wrong with one picture while the next may be fine."""
 
 
 class Existing(Enum):
@@ -61,10 +59,10 @@ class Record:
     """``done``, ``skipped`` or ``failed``."""
     details: dict[str, Any]
 
-    def to_json(self) -> str:
-        """Return the record as one line of JSON."""
+    def to_json(self, *, only_ascii: bool = False) -> str:
+        """Return the record as one line of JSON; in ASCII every text can be written, on any stream."""
         places = {"input": str(self.item.source or "-"), "output": str(self.item.target or "-")}
-        return json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=False)
+        return json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=only_ascii)
 
 
 @dataclass(frozen=True)
@@ -81,24 +79,31 @@ class Job:
         """Yield a record for each picture, as it is finished."""
         self._refuse_existing()
         for item in self.items:
-            try:
-                yield self._picture(item)
-            except FAULTS_OF_A_PICTURE as error:
-                if not self.config.continue_on_error:
-                    raise
-                yield _failed(item, error)
+            yield self._outcome(item)
 
     def _refuse_existing(self) -> None:
         """Refuse outputs that exist before anything is computed, rather than after an hour."""
         if self.config.existing is not Existing.REFUSE or self.config.continue_on_error:
             return
         for item in self.items:
-            if item.target is not None and item.target.exists():
+            if _is_there(item):
                 raise _exists(item)
+
+    def _outcome(self, item: Item) -> Record:
+        """The record of a picture, though it may have failed."""
+        try:
+            return self._picture(item)
+        except Exception as error:
+            fault = fault_of_picture(error, item.name)
+            if fault is not None and self.config.continue_on_error:
+                return Record(item, "failed", {"error": str(fault), "exit_code": fault.exit_code})
+            if isinstance(fault, (BadInputError, OutOfMemoryError)):
+                raise fault from None
+            raise
 
     def _picture(self, item: Item) -> Record:
         config = self.config
-        is_there = item.target is not None and item.target.exists()
+        is_there = _is_there(item)
         if is_there and config.existing is Existing.SKIP:
             return Record(item, "skipped", {"reason": "exists"})
         if is_there and config.existing is Existing.REFUSE:
@@ -186,8 +191,11 @@ class Job:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _failed(item: Item, error: Dit4srError) -> Record:
-    return Record(item, "failed", {"error": str(error), "exit_code": error.exit_code})
+def _is_there(item: Item) -> bool:
+    try:
+        return item.target is not None and item.target.exists()
+    except OSError as error:
+        raise BadInputError(f"{item.target} cannot be looked at ({error.strerror})") from None
 
 
 def _exists(item: Item) -> BadInputError:

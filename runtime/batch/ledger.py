@@ -13,6 +13,10 @@ from dit4sr.runtime.files.reading import sha256_of
 NAME = ".dit4sr-ledger.jsonl"
 
 
+class LedgerError(BadInputError):
+    """The ledger cannot be read or written."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """What a finished picture was made from and how, and what came out."""
@@ -46,7 +50,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise BadInputError(f"{self._file} cannot be written ({error.strerror})") from None
+            raise LedgerError(f"{self._file} cannot be written ({error.strerror})") from None
 
     def has_finished(self, name: str, recipe: str, target: Path) -> bool:
         """True if ``target`` is what this very recipe made."""
@@ -66,7 +70,7 @@ def _read(file: Path) -> dict[str, Entry]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error.strerror})") from None
+        raise LedgerError(f"{file} cannot be read ({error.strerror})") from None
     for line in lines:
         try:
             entry = Entry(**json.loads(line))

@@ -49,9 +49,20 @@ def print_record(record: Record, *, is_plain: bool) -> None:
 
 def write_record(record: Record, stream: TextIO | None) -> None:
     """Add a line of JSON, at once: whoever reads along sees it, and a kill loses none."""
-    if stream:
-        stream.write(record.to_json() + "\n")
+    if stream is None:
+        return
+    line = record.to_json()
+    try:
+        line.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:  # names of files may be any bytes
+        line = record.to_json(only_ascii=True)
+    try:
+        stream.write(line + "\n")
         stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BadInputError(f"the records cannot be written ({error.strerror})") from None
 
 
 def _refuse_other_content(path: Path) -> None:

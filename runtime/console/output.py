@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,15 @@ def write_text(file: str, text: str) -> None:
     write_whole(Path(file), text.encode("utf-8"), replace=True)
 
 
+def printable(text: str) -> str:
+    """A text for standard output; what that cannot show, such as names that are no UTF-8, in escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def print_result(text: str, record: Any, json_file: str | None) -> None:
     """Print a text for people and write its record where ``--json`` says; - prints the record alone."""
     if json_file != PIPE:
-        click.echo(text)
+        click.echo(printable(text))
     if json_file is not None:
         write_text(json_file, json.dumps(record, indent=2) + "\n")

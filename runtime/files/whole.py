@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.drafts import draft_file, draft_folder
 
 AT_FDCWD, NO_REPLACE, EXCHANGE = -100, 1, 2
 """Numbers of the kernel's renameat2."""
@@ -26,22 +25,17 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     appears meanwhile stays.
     """
     target = target.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    try:
+    with draft_folder(target) as scratch:
         yield scratch
         scratch.chmod(0o755)
         for path in sorted(scratch.rglob("*")):
             _sync(path)
         _sync(scratch)
         if replace and target.exists():
-            _exchange(scratch, target)
+            _exchange(scratch, target)  # what then goes with the draft is the old target
         else:
             _move(scratch, target)
         _sync(target.parent)
-    finally:
-        # After an exchange this is the old target; after a rename it is nothing.
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool = False) -> None:
@@ -50,36 +44,18 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool
     Without ``replace`` an existing target is an error.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial, handle = _draft(target)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.writelines([content] if isinstance(content, bytes) else content)
-                file.flush()
-                os.fsync(file.fileno())
+        with draft_file(target, content) as draft:
             if replace:
-                partial.replace(target)
+                draft.replace(target)
             else:
                 # A link, unlike a rename, refuses a name that has been taken since we looked.
-                os.link(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+                os.link(draft, target)
     except FileExistsError:
         raise BadInputError(
             f"{target} exists", fix="choose another -o, or say --force, --skip-existing or --resume"
         ) from None
     except OSError as error:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
-
-
-def _draft(target: Path) -> tuple[Path, int]:
-    """Create a file beside a target, open for writing: new, under a name of its own, behind no link.
-
-    A name that several writers share would give one of them the other's bytes.
-    """
-    path = target.with_name(f".{target.name[:32]}.{os.urandom(8).hex()}.partial")
-    never_what_is_there = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    return path, os.open(path, os.O_WRONLY | never_what_is_there | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _sync(path: Path) -> None:

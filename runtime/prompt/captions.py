@@ -3,52 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dit4sr.runtime.errors import BadInputError, MissingDependencyError
-
-LONGEST_CAPTION = 100_000
-CAPTIONER_TIMEOUT = 600.0
-
-
-@dataclass(frozen=True)
-class Captioner:
-    """Any command that prints a caption; ``{}`` stands for the picture, which otherwise comes last."""
-
-    command: str
-
-    def __post_init__(self) -> None:
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise BadInputError(f"captioner {self.command!r} is no command ({error})") from None
-        if not words:
-            raise BadInputError("the captioner is empty", expected="a command that prints a caption")
-
-    def caption(self, picture: Path) -> str:
-        """Return what the command prints for a picture."""
-        words = shlex.split(self.command)
-        if "{}" not in words:
-            words.append("{}")
-        words = [str(picture) if word == "{}" else word for word in words]
-        try:
-            done = subprocess.run(
-                words, capture_output=True, stdin=subprocess.DEVNULL, timeout=CAPTIONER_TIMEOUT, check=False
-            )
-        except FileNotFoundError:
-            raise MissingDependencyError(f"captioner {words[0]!r} is not installed") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BadInputError(f"captioner {words[0]!r} failed on {picture} ({error})") from None
-        if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise BadInputError(
-                f"captioner {words[0]!r} left {picture} with status {done.returncode} {' '.join(last)}"
-            )
-        return done.stdout.decode(errors="replace")[:LONGEST_CAPTION].strip()
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.prompt.captioner import LONGEST_CAPTION, Captioner
 
 
 @dataclass(frozen=True)
@@ -81,7 +41,7 @@ def read_captions(file: Path) -> dict[str, str]:
     """Read a JSON object from picture names, with or without their endings, to captions."""
     try:
         captions = json.loads(_read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{file} is no JSON ({error})") from None
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
         raise BadInputError(f"{file} is no list of prompts", expected='{"picture.png": "caption", …}')

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.folders import user_cache
+from dit4sr.runtime.files.whole import write_whole
 
 Embedding = Mapping[str, NDArray[np.float32]]
 """A prompt as the tensors that a network reads, by the names of its inputs.
@@ -44,10 +46,5 @@ class EmbeddingCache:
         """Store an embedding; a full or read-only disk is no reason to stop."""
         buffer, tensors = io.BytesIO(), dict[str, Any](embedding)
         np.savez(buffer, **tensors)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".partial", delete=False) as file:
-                file.write(buffer.getbuffer())
-            Path(file.name).replace(self.folder / f"{key}.npz")
-        except OSError:
-            return
+        with suppress(BadInputError):
+            write_whole(self.folder / f"{key}.npz", buffer.getvalue(), replace=True)

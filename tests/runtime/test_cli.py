@@ -320,6 +320,7 @@ def test_killed_and_resumed_is_the_same_as_never_killed(toy_bundle, tmp_path):
     log = tmp_path / "log"
     assert run_command(command, [*common, "-o", str(out), "--resume", "--json", str(log)]) == 0
     assert digests(out) == digests(full)
+    assert not list(out.rglob("*.partial"))
     statuses = [json.loads(line)["status"] for line in log.read_text().splitlines()]
     assert statuses.count("skipped") == finished
     assert statuses.count("done") == 50 - finished

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.backends.tensorrt.machine import Machine
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.folders import user_cache
+from dit4sr.runtime.files.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,5 @@ class TimingCache:
 
     def write(self, content: bytes) -> None:
         """Store; a full or read-only disk is no reason to stop."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, suffix=".partial", delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(self.path)
-        except OSError:
-            return
+        with suppress(BadInputError):
+            write_whole(self.path, content, replace=True)

@@ -13,10 +13,11 @@ from dit4sr.runtime.backends.contract import FREE, refuse_another_graph
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
+from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, TensorSpec
-from dit4sr.runtime.errors import IncompatibleError
+from dit4sr.runtime.errors import IncompatibleError, RunError
 
 _DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 _DTYPES = {
@@ -72,15 +73,15 @@ class OnnxRuntime:
         import onnxruntime  # noqa: PLC0415
 
         with bundle.opened_component(component) as files:
-            options = session_options(self._threads)
-            options.add_session_config_entry(_DATA_FOLDER, str(files.graph.path.parent))
             try:
-                session = onnxruntime.InferenceSession(
-                    files.model,
-                    options,
-                    providers=self._providers(),
-                    disabled_optimizers=["ConstantFolding"] if self._frugal else [],
-                )
+                with stoppable_opening(session_options(self._threads)) as options:
+                    options.add_session_config_entry(_DATA_FOLDER, str(files.graph.path.parent))
+                    session = onnxruntime.InferenceSession(
+                        files.model,
+                        options,
+                        providers=self._providers(),
+                        disabled_optimizers=["ConstantFolding"] if self._frugal else [],
+                    )
             except Exception as error:
                 raise translated(error, f"{files.graph.path} cannot be loaded") from None
         promised = bundle.components[component]
@@ -185,12 +186,13 @@ class OnnxContext:
                     self._binding.bind_output(name, device, 0)
                 else:
                     self._binding.bind_output(name, device, 0, target.dtype, target.shape, target.address)
-            self._engine.session.run_with_iobinding(self._binding)
+            with stoppable_run() as options:
+                self._engine.session.run_with_iobinding(self._binding, options)
             if outputs and all(name in outputs for name in self._results):
                 return dict(outputs)
             values = self._binding.get_outputs()
         except Exception as error:
-            raise translated(error, f"component {self._engine.name} failed") from None
+            raise translated(error, f"component {self._engine.name} failed", RunError) from None
         return {name: _library_array(value) for name, value in zip(self._results, values, strict=True)}
 
 

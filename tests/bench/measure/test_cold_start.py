@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import numpy as np
 import pytest
+from support.processes import has_ended
 
 from dit4sr.bench.measure.cold_start import timed_child
 from dit4sr.runtime.errors import IncompatibleError
@@ -26,3 +28,20 @@ def test_a_child_that_fails_says_why():
         timed_child(
             [sys.executable, "-S", "-c", "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"]
         )
+
+
+def test_a_child_ends_when_nobody_waits_for_it_any_more(tmp_path, monkeypatch):
+    file = tmp_path / "pid"
+
+    def interrupted(_):
+        while not file.exists() or not file.read_text():
+            sleep(0.01)
+        raise KeyboardInterrupt
+
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", interrupted)
+    script = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(KeyboardInterrupt):
+        timed_child([sys.executable, "-S", "-c", script, str(file)])
+    monkeypatch.undo()
+    assert has_ended(int(file.read_text()))

@@ -65,7 +65,8 @@ def test_a_killed_observation_goes_on_where_it_was(half_bundle, photos, observed
         patch.setattr(observer, "Observer", Killed)
         with pytest.raises(KeyboardInterrupt):
             observe(half_bundle, cases, Settings(), file, threads=1)
-    (tmp_path / ".seen.npz.scratch").mkdir()  # as a process leaves it that had no time to tidy up
+    # As a process leaves it that had no time to tidy up.
+    (tmp_path / ".seen.npz.0123456789abcdef.partial").mkdir()
     shown: list[str] = []
     statistics = observe(half_bundle, cases, Settings(), file, threads=1, show=shown.append)
     assert shown == [f"observing photo1.png (2 of 2): step {step} of 4" for step in (1, 2, 3, 4)]

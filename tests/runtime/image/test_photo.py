@@ -15,7 +15,7 @@ from support.runtime_pictures import odd_pictures, oriented, pixels, profile, sa
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files import whole
+from dit4sr.runtime.files import drafts
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import Photo, read_content, read_photo, write_photo
 
@@ -160,8 +160,12 @@ def test_a_full_disk_loses_nothing(toy_bundle, tmp_path, capfd, monkeypatch):
     source.write_bytes(ODD[0].content)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.png").write_bytes(b"precious")
-    full = (tmp_path / "out" / ".partial", os.open("/dev/full", os.O_WRONLY))
-    monkeypatch.setattr(whole, "_draft", lambda _: full)
+
+    def on_a_full_disk(path):
+        path.touch()
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(drafts, "_new_file", on_a_full_disk)
     code = run_command(
         command, [str(source), "-o", str(tmp_path / "out"), "-m", str(toy_bundle), "--steps=1", "--overwrite"]
     )

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from dit4sr.runtime.errors import BadInputError, MissingDependencyError
-from dit4sr.runtime.prompt.captions import Captioner, Captions, read_captions
+from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.prompt.captioner import Captioner
+from dit4sr.runtime.prompt.captions import Captions, read_captions
 from dit4sr.runtime.prompt.wording import NEGATIVE, QUALITY, Wording, clean
 
 
@@ -53,20 +54,7 @@ def test_captions_by_rank(tmp_path):
     assert Captions(captioner=shouting).of(None) is None
 
 
-def test_a_picture_goes_last_where_the_command_names_no_place(tmp_path):
-    assert Captioner("echo seen").caption(tmp_path / "x y.png") == f"seen {tmp_path / 'x y.png'}"
-
-
-def test_captioners_that_fail_are_named(tmp_path):
-    with pytest.raises(MissingDependencyError, match="no-such-command"):
-        Captioner("no-such-command").caption(tmp_path)
-    with pytest.raises(BadInputError, match="status 3 why"):
-        Captioner("sh -c 'echo why >&2; exit 3'").caption(tmp_path)
-    with pytest.raises(BadInputError, match="empty"):
-        Captioner("  ")
-
-
-@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "{"])
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "{", "[" * 100_000])
 def test_a_list_that_is_none(tmp_path, content):
     file = tmp_path / "p.json"
     file.write_text(content)
