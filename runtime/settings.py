@@ -37,6 +37,8 @@ class Settings:
     """How much tiles share, in pixels of the result."""
     tile_batch: int = 1
     colour: ColourFix = ColourFix.ADAIN
+    cuts_off: bool = False
+    """Drop decimals after the colour fix, half a level darker, to compare with the released code."""
     wording: Wording = field(default_factory=Wording)
     most_pixels: int = MOST_PIXELS
 

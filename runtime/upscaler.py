@@ -262,7 +262,7 @@ class Upscaler:
         with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
             picture = coder.decode(engine.context(), latent, vae_tiling)
         with work.timed("colour"):
-            picture = settings.colour.apply(picture, enlarged)
+            picture = settings.colour.apply(picture, enlarged, cuts_off=settings.cuts_off)
         return work.geometry.finish(picture)
 
     def _sampler(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,27 @@ class ColourFix(Enum):
     WAVELET = "wavelet"
     NONE = "none"
 
-    def apply(self, content: Picture, style: Picture) -> Picture:
-        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``."""
-        return _FIXES[self](content, style)
+    def apply(self, content: Picture, style: Picture, *, cuts_off: bool = False) -> Picture:
+        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``.
+
+        Levels are rounded. ``cuts_off`` drops their decimals instead, as the released fixes do: half a level
+        darker on average, and only good for comparing with them.
+        """
+        return _FIXES[self](content, style, _cut_off if cuts_off else np.round)
 
 
-def match_statistics(content: Picture, style: Picture) -> Picture:
+Floats = NDArray[np.floating[Any]]
+ToWhole = Callable[[Floats], Floats]
+"""How levels with decimals become whole ones."""
+
+
+def _cut_off(levels: Floats) -> Floats:
+    # The small excess keeps whole levels whole in float32.
+    whole: Floats = np.floor(levels + 1e-4)
+    return whole
+
+
+def match_statistics(content: Picture, style: Picture, to_whole: ToWhole) -> Picture:
     """Give each channel the mean and spread of that of ``style`` (adaptive instance normalisation).
 
     Bytes have 256 values, so statistics are taken from histograms and the result is looked up: exact, and
@@ -37,8 +53,7 @@ def match_statistics(content: Picture, style: Picture) -> Picture:
         mean, spread = _moments(content[..., channel])
         style_mean, style_spread = _moments(style[..., channel])
         table = (_LEVELS - mean) / spread * style_spread + style_mean
-        # The released fix cuts decimals off instead of rounding.
-        result[..., channel] = (table.clip(0, 1) * 255).astype(np.uint8)[content[..., channel]]
+        result[..., channel] = to_whole(table.clip(0, 1) * 255).astype(np.uint8)[content[..., channel]]
     return result
 
 
@@ -59,7 +74,7 @@ _BAND = 256
 _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)
 
 
-def exchange_low_frequencies(content: Picture, style: Picture) -> Picture:
+def exchange_low_frequencies(content: Picture, style: Picture, to_whole: ToWhole) -> Picture:
     """Put detail of ``content`` over low frequencies of ``style``, band by band to bound the memory."""
     result = np.empty_like(content)
     height = content.shape[0]
@@ -69,8 +84,7 @@ def exchange_low_frequencies(content: Picture, style: Picture) -> Picture:
         part = content[first:last].astype(np.float32)
         # detail(content) + low(style) = content + low(style - content): the low-pass is linear.
         part += low_pass(style[first:last] - part)
-        # Cut off like the other fix; the small excess keeps whole levels whole in float32.
-        result[top:bottom] = (part[top - first : bottom - first].clip(0, 255) + 1e-4).astype(np.uint8)
+        result[top:bottom] = to_whole(part[top - first : bottom - first].clip(0, 255)).astype(np.uint8)
     return result
 
 
@@ -93,11 +107,11 @@ def _blur(picture: NDArray[np.float32], axis: int, reach: int) -> NDArray[np.flo
     return (before + after) * _QUARTER + middle * _HALF
 
 
-def _keep(content: Picture, style: Picture) -> Picture:  # noqa: ARG001 - the fixes share a signature
+def _keep(content: Picture, style: Picture, to_whole: ToWhole) -> Picture:  # noqa: ARG001 - as the others
     return content
 
 
-_FIXES: dict[ColourFix, Callable[[Picture, Picture], Picture]] = {
+_FIXES: dict[ColourFix, Callable[[Picture, Picture, ToWhole], Picture]] = {
     ColourFix.ADAIN: match_statistics,
     ColourFix.WAVELET: exchange_low_frequencies,
     ColourFix.NONE: _keep,

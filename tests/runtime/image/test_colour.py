@@ -22,8 +22,13 @@ def as_tensor(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].double() / 255
 
 
-def as_picture(tensor: torch.Tensor) -> np.ndarray:
-    return (tensor[0].clamp(0, 1) * 255 + 1e-9).to(torch.uint8).permute(1, 2, 0).numpy()
+def as_levels(tensor: torch.Tensor) -> np.ndarray:
+    return (tensor[0].clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+
+
+def cut_off(levels: np.ndarray) -> np.ndarray:
+    """As the released fixes do."""
+    return (levels + 1e-9).astype(np.uint8)
 
 
 def adain(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
@@ -50,22 +55,40 @@ def wavelet(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     return split(content)[0] + split(style)[1]
 
 
-@pytest.mark.parametrize(("fix", "definition"), [(ColourFix.ADAIN, adain), (ColourFix.WAVELET, wavelet)])
+EVERY = pytest.mark.parametrize(
+    ("fix", "definition"), [(ColourFix.ADAIN, adain), (ColourFix.WAVELET, wavelet)]
+)
+
+
+@EVERY
+@pytest.mark.parametrize("cuts_off", [False, True])
 @pytest.mark.parametrize("height", [20, 90, 600])
-def test_fix_is_its_definition(fix, definition, height):
+def test_fix_is_its_definition(fix, definition, height, cuts_off):
     content, style = pictures(height)
-    got, expected = fix.apply(content, style), as_picture(definition(as_tensor(content), as_tensor(style)))
-    difference = np.abs(got.astype(int) - expected)
+    got = fix.apply(content, style, cuts_off=cuts_off)
+    levels = as_levels(definition(as_tensor(content), as_tensor(style)))
+    expected = cut_off(levels) if cuts_off else levels.round()
+    difference = np.abs(got - expected.astype(float))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
+
+
+@EVERY
+def test_no_fix_makes_a_picture_darker(fix, definition):
+    """Cut off, every channel is half a level below what the definition says; rounded, none is."""
+    content, style = pictures()
+    levels = as_levels(definition(as_tensor(content), as_tensor(style)))
+    got = fix.apply(content, style)
+    np.testing.assert_allclose(got.mean((0, 1)), levels.mean((0, 1)), atol=0.1)
+    assert np.abs(got.astype(int) - cut_off(levels)).max() <= 1
 
 
 def test_the_spread_of_two_pixels_is_that_of_a_sample():
     """Torch's, with n - 1: of many pixels it is as good as that of all, and of few it shows."""
     content, style = (np.full((1, 2, 3), [[[low], [high]]], np.uint8) for low, high in [(98, 102), (50, 150)])
-    expected = as_picture(adain(as_tensor(content), as_tensor(style)))
+    expected = cut_off(as_levels(adain(as_tensor(content), as_tensor(style))))
     assert expected[0, :, 0].tolist() == [51, 148]
-    assert np.array_equal(ColourFix.ADAIN.apply(content, style), expected)
+    assert np.array_equal(ColourFix.ADAIN.apply(content, style, cuts_off=True), expected)
 
 
 @pytest.mark.parametrize("fix", ColourFix)
