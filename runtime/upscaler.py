@@ -172,7 +172,7 @@ class Upscaler:
         progress: Callable[[Progress], None] = lambda _: None,
         cancel: threading.Event | None = None,
     ) -> Restored:
-        """Restore ``[height, width, 3]`` or ``[height, width]`` bytes; the same inputs give the same bytes.
+        """Restore ``[height, width, 3]`` or ``[height, width]`` levels; the same inputs give the same bytes.
 
         ``prompt`` is a caption, cleaned and completed by the settings' wording. ``progress`` is called and
         ``cancel`` is looked at between runs of an engine. If memory runs out, the picture is begun once more
@@ -260,7 +260,7 @@ class Upscaler:
         with work.timed("step"), self._components.use("step") as engine:
             latent = sampler.sample(engine, noise, work.tick)
         with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
-            picture = coder.decode(engine.context(), latent, vae_tiling)
+            picture = coder.decode(engine.context(), latent, vae_tiling, enlarged.dtype)
         with work.timed("colour"):
             picture = settings.colour.apply(picture, enlarged, cuts_off=settings.cuts_off)
         return work.geometry.finish(picture)
@@ -306,10 +306,15 @@ def _as_rgb(picture: NDArray[Any]) -> Picture:
     picture = np.asarray(picture)
     if picture.ndim == 2:
         picture = np.stack([picture] * 3, axis=-1)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+    if (
+        picture.dtype not in (np.uint8, np.uint16)
+        or picture.ndim != 3
+        or picture.shape[2] != 3
+        or picture.size == 0
+    ):
         raise BadInputError(
             f"an array of {picture.dtype} with shape {picture.shape}",
-            expected="bytes (uint8) of shape [height, width, 3] or [height, width]",
+            expected="bytes (uint8), or 16 bits (uint16), of shape [height, width, 3] or [height, width]",
         )
     return picture
 

@@ -14,7 +14,8 @@ from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.ledger import Entry, Ledger
 from dit4sr.runtime.errors import AccuracyError, BadInputError, Dit4srError, OutOfMemoryError
 from dit4sr.runtime.files.whole import write_whole
-from dit4sr.runtime.image.photo import read_content, read_photo, resized, write_photo
+from dit4sr.runtime.image.photo import read_content, read_photo, resized
+from dit4sr.runtime.image.writing import write_photo
 from dit4sr.runtime.prompt.captions import Captions
 from dit4sr.runtime.sampling.noise import picture_seed
 from dit4sr.runtime.settings import Settings

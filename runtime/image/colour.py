@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[np.unsignedinteger[Any]]
 
 
 class ColourFix(Enum):
@@ -45,25 +45,23 @@ def _cut_off(levels: Floats) -> Floats:
 def match_statistics(content: Picture, style: Picture, to_whole: ToWhole) -> Picture:
     """Give each channel the mean and spread of that of ``style`` (adaptive instance normalisation).
 
-    Bytes have 256 values, so statistics are taken from histograms and the result is looked up: exact, and
-    without a copy of the picture in floating point.
+    Levels are few, so statistics are taken from histograms and the result is looked up: exact, and without
+    a copy of the picture in floating point.
     """
-    result = np.empty_like(content)
+    result, top = np.empty_like(content), np.iinfo(content.dtype).max
+    levels = np.arange(top + 1) / top
     for channel in range(content.shape[2]):
-        mean, spread = _moments(content[..., channel])
-        style_mean, style_spread = _moments(style[..., channel])
-        table = (_LEVELS - mean) / spread * style_spread + style_mean
-        result[..., channel] = to_whole(table.clip(0, 1) * 255).astype(np.uint8)[content[..., channel]]
+        mean, spread = _moments(content[..., channel], levels)
+        style_mean, style_spread = _moments(style[..., channel], levels)
+        table = (levels - mean) / spread * style_spread + style_mean
+        result[..., channel] = to_whole(table.clip(0, 1) * top).astype(content.dtype)[content[..., channel]]
     return result
 
 
-_LEVELS = np.arange(256) / 255
-
-
-def _moments(channel: Picture) -> tuple[float, float]:
-    counts = np.bincount(channel.ravel(), minlength=256)
-    mean = float(counts @ _LEVELS) / channel.size
-    squares = float(counts @ (_LEVELS - mean) ** 2)
+def _moments(channel: Picture, levels: NDArray[np.float64]) -> tuple[float, float]:
+    counts = np.bincount(channel.ravel(), minlength=len(levels))
+    mean = float(counts @ levels) / channel.size
+    squares = float(counts @ (levels - mean) ** 2)
     return mean, float(np.sqrt(squares / max(channel.size - 1, 1) + 1e-5))
 
 
@@ -76,15 +74,15 @@ _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)
 
 def exchange_low_frequencies(content: Picture, style: Picture, to_whole: ToWhole) -> Picture:
     """Put detail of ``content`` over low frequencies of ``style``, band by band to bound the memory."""
-    result = np.empty_like(content)
+    result, top = np.empty_like(content), np.iinfo(content.dtype).max
     height = content.shape[0]
-    for top in range(0, height, _BAND):
-        bottom = min(top + _BAND, height)
-        first, last = max(top - _REACH, 0), min(bottom + _REACH, height)
+    for start in range(0, height, _BAND):
+        end = min(start + _BAND, height)
+        first, last = max(start - _REACH, 0), min(end + _REACH, height)
         part = content[first:last].astype(np.float32)
         # detail(content) + low(style) = content + low(style - content): the low-pass is linear.
         part += low_pass(style[first:last] - part)
-        result[top:bottom] = to_whole(part[top - first : bottom - first].clip(0, 255)).astype(np.uint8)
+        result[start:end] = to_whole(part[start - first : end - first].clip(0, top)).astype(content.dtype)
     return result
 
 
