@@ -1,8 +1,19 @@
 """Restores and enlarges real-world photos with DiT4SR, without PyTorch.
 
-Here is what most people need; each name is imported when it is first used. The commands are
-``dit4sr-upscale``, ``dit4sr-export``, ``dit4sr-calibrate``, ``dit4sr-bench``, and ``dit4sr`` for what belongs
-to all of them.
+    import dit4sr
+
+    with dit4sr.Upscaler() as upscaler:  # the small model in the box; Upscaler("my-bundle") opens another
+        restored = upscaler("photo.jpg", steps=4, solver="dpmpp-2m")
+        restored.save("restored.png")
+        print(restored.seed, restored.seconds, restored.warnings)
+
+A picture is a path, a Pillow image, an array, or a list of these. What comes back has an ``image`` for Pillow
+and a ``picture`` for NumPy: grey if the input was, with its transparency, colour profile and EXIF, and of 16
+bits where it had more than 8. ``Settings`` lists what there is to choose; each of its fields is a keyword.
+
+What goes wrong and can be mended is a ``dit4sr.errors.Dit4srError`` of one line: what was found, what was
+expected, what to do. The commands are ``dit4sr-upscale``, ``dit4sr-export``, ``dit4sr-calibrate`` and
+``dit4sr-bench``, and ``dit4sr`` for what belongs to all of them.
 """
 
 from __future__ import annotations
@@ -10,11 +21,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dit4sr.runtime import Settings, Upscaler, errors
+    from dit4sr.runtime import Restored, Settings, Upscaler, errors
 
     __version__: str
 
-__all__ = ["Settings", "Upscaler", "__version__", "errors"]
+__all__ = ["Restored", "Settings", "Upscaler", "__version__", "errors"]
 
 
 def __getattr__(name: str) -> Any:

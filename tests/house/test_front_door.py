@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from support.photos import make_photo
 
 import dit4sr
 from dit4sr import errors
@@ -30,6 +33,20 @@ def test_what_it_offers_is_there_and_is_the_runtimes():
 def test_what_it_does_not_offer_is_missed_as_anywhere():
     with pytest.raises(AttributeError, match="module 'dit4sr' has no attribute 'Upscale'"):
         _ = dit4sr.Upscale
+
+
+def test_help_shows_a_newcomer_what_works(tmp_path, monkeypatch, capsys):
+    """The lines of its example, as they stand there."""
+    shown = pydoc.plain(pydoc.render_doc(dit4sr))
+    for name in ("Upscaler", "Settings", "Restored", "__call__(self", "save(self", "solver"):
+        assert name in shown
+    example = "\n".join(line[4:] for line in dit4sr.__doc__.splitlines() if line.startswith("    "))
+    Image.fromarray(make_photo(12, 10)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "example", "exec"), {})
+    assert capsys.readouterr().out.startswith("0 {")
+    with Image.open("restored.png") as restored:
+        assert restored.size == (40, 48)
 
 
 def test_importing_it_imports_nothing_of_weight():
