@@ -25,7 +25,8 @@ from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryE
 from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.image.inputs import AnyPicture, photo_of
-from dit4sr.runtime.image.photo import Picture, resized
+from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
@@ -179,8 +180,10 @@ class Upscaler:
             progress=progress,
             cancel=cancel,
         )
-        rgb, warnings = self._restore_within_memory(photo.rgb, work)
-        alpha = None if photo.alpha is None else resized(photo.alpha, work.geometry.final)
+        seen, alpha = photo.rgb, photo.alpha
+        if alpha is not None:
+            seen, alpha = spread_colours(seen, alpha), enlarged_alpha(alpha, work.geometry.final)
+        rgb, warnings = self._restore_within_memory(seen, work)
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
         restored = replace(photo, rgb=rgb, alpha=alpha)
         return Restored(restored, seed, seconds, (*photo.warnings, *warnings))
