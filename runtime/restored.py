@@ -11,7 +11,7 @@ from PIL import Image
 
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import Photo, Picture
-from dit4sr.runtime.image.writing import format_of, in_eight_bits, write_photo
+from dit4sr.runtime.image.writing import format_of, write_photo
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Restored:
     def image(self) -> Image.Image:
         """The same for Pillow, with colour profile and EXIF; colours have 8 bits there."""
         has_mode = self.photo.bits == 8 or self.picture.ndim == 2
-        image = Image.fromarray(self.picture if has_mode else in_eight_bits(self.photo).channels)
+        image = Image.fromarray(self.picture if has_mode else self.photo.in_eight_bits().channels)
         if self.photo.icc:
             image.info["icc_profile"] = self.photo.icc
         if self.photo.exif:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.image.depth import bytes_apart, content_of, joined, stated_bits
+from dit4sr.runtime.image.depth import bytes_apart, content_of, eight_bits, joined, stated_bits
 from dit4sr.runtime.image.metadata import exif_of
 
 Picture = NDArray[np.unsignedinteger[Any]]
@@ -70,6 +70,11 @@ class Photo:
     def bits(self) -> int:
         """Of a channel: 8 or 16."""
         return 8 * self.rgb.dtype.itemsize
+
+    def in_eight_bits(self) -> Photo:
+        """The photo with its levels rounded to 8 bits, for who can do with no more."""
+        alpha = None if self.alpha is None else eight_bits(self.alpha)
+        return replace(self, rgb=eight_bits(self.rgb), alpha=alpha)
 
     @property
     def size(self) -> tuple[int, int]:

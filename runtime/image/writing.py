@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.image.depth import eight_bits
 from dit4sr.runtime.image.photo import WRITABLE, Photo, Picture
 from dit4sr.runtime.image.png import encode_png
 from dit4sr.runtime.image.tiff import encode_tiff
@@ -33,7 +32,7 @@ def write_photo(photo: Photo, format_name: str, *, quality: int = 95) -> tuple[b
     lost: list[str] = []
     if photo.bits > 8 and format_name not in _OF_16_BITS:
         lost.append(f"{format_name} holds 8 bits a channel: rounded to them from {photo.bits}")
-        photo = in_eight_bits(photo)
+        photo = photo.in_eight_bits()
     if photo.alpha is not None and format_name == "JPEG":
         lost.append("JPEG has no transparency: laid on white")
         photo = _on_white(photo)
@@ -49,12 +48,6 @@ def write_photo(photo: Photo, format_name: str, *, quality: int = 95) -> tuple[b
                 ) from None
             lost.append(f"EXIF was dropped ({reason})")
     raise AssertionError("the last attempt returns or raises")
-
-
-def in_eight_bits(photo: Photo) -> Photo:
-    """The photo with its levels rounded to 8 bits."""
-    alpha = None if photo.alpha is None else eight_bits(photo.alpha)
-    return replace(photo, rgb=eight_bits(photo.rgb), alpha=alpha)
 
 
 def _on_white(photo: Photo) -> Photo:
