@@ -61,26 +61,39 @@ EVERY = pytest.mark.parametrize(
 
 
 @EVERY
-@pytest.mark.parametrize("cuts_off", [False, True])
 @pytest.mark.parametrize("height", [20, 90, 600])
-def test_fix_is_its_definition(fix, definition, height, cuts_off):
+def test_fix_is_its_definition(fix, definition, height):
     content, style = pictures(height)
-    got = fix.apply(content, style, cuts_off=cuts_off)
-    levels = as_levels(definition(as_tensor(content), as_tensor(style)))
-    expected = cut_off(levels) if cuts_off else levels.round()
-    difference = np.abs(got - expected.astype(float))
+    expected = cut_off(as_levels(definition(as_tensor(content), as_tensor(style))))
+    difference = np.abs(fix.apply(content, style, cuts_off=True).astype(int) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
 
 
 @EVERY
-def test_no_fix_makes_a_picture_darker(fix, definition):
-    """Cut off, every channel is half a level below what the definition says; rounded, none is."""
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_no_fix_makes_a_picture_darker(fix, definition, dtype):
+    """Cut off, every channel is half a level below what the definition says."""
     content, style = pictures()
-    levels = as_levels(definition(as_tensor(content), as_tensor(style)))
-    got = fix.apply(content, style)
+    check_mean(fix, definition, content, style, dtype)
+
+
+@pytest.mark.parametrize("brighter", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_shift_by_less_than_a_level_is_not_lost(brighter):
+    """Every level is moved alike: to the nearest alone, all would stay or all would go up by one."""
+    content, _ = pictures()
+    is_up = np.random.default_rng(2).random(content.shape) < brighter
+    style = (content + is_up * (content < 255)).astype(np.uint8)
+    check_mean(ColourFix.ADAIN, adain, content, style, np.uint8)
+
+
+def check_mean(fix, definition, content, style, dtype) -> None:
+    top = np.iinfo(dtype).max
+    levels = as_levels(definition(as_tensor(content), as_tensor(style))) / 255 * top
+    got = fix.apply(*(picture.astype(dtype) * dtype(top // 255) for picture in (content, style)))
     np.testing.assert_allclose(got.mean((0, 1)), levels.mean((0, 1)), atol=0.1)
-    assert np.abs(got.astype(int) - cut_off(levels)).max() <= 1
+    assert np.abs(got - levels).max() < 1.001
+    assert np.abs(got.astype(int) - np.floor(levels)).max() <= 1
 
 
 def test_the_spread_of_two_pixels_is_that_of_a_sample():
