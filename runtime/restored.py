@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from dit4sr.runtime.image.writing import format_of, write_photo
 class Restored:
     """A restored picture, with its seed, the seconds of each stage, and what is to be said of it."""
 
-    photo: Photo
+    photo: Photo = field(repr=False)
     """Its levels, and what it keeps of the input: transparency, EXIF, colour profile."""
     seed: int
     seconds: dict[str, float]
@@ -35,8 +35,8 @@ class Restored:
     @property
     def image(self) -> Image.Image:
         """The same for Pillow, with colour profile and EXIF; colours have 8 bits there."""
-        has_mode = self.photo.bits == 8 or self.picture.ndim == 2
-        image = Image.fromarray(self.picture if has_mode else self.photo.in_eight_bits().channels)
+        is_grey = self.picture.ndim == 2  # for 16 bits of which Pillow has a mode
+        image = Image.fromarray(self.picture if is_grey else self.photo.in_eight_bits().channels)
         if self.photo.icc:
             image.info["icc_profile"] = self.photo.icc
         if self.photo.exif:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dit4sr.runtime.image import colour
 from dit4sr.runtime.image.colour import ColourFix
 
 
@@ -85,6 +86,11 @@ def test_a_shift_by_less_than_a_level_is_not_lost(brighter):
     is_up = np.random.default_rng(2).random(content.shape) < brighter
     style = (content + is_up * (content < 255)).astype(np.uint8)
     check_mean(ColourFix.ADAIN, adain, content, style, np.uint8)
+
+
+def test_a_whole_level_is_not_moved_for_the_sake_of_others():
+    levels, counts = np.array([0.4, 1.0, 2.4]), np.array([10, 1, 1])
+    assert colour._rounded(levels, counts).tolist() == [0, 1, 3]
 
 
 def check_mean(fix, definition, content, style, dtype) -> None:
