@@ -60,4 +60,4 @@ def drawn_picture(height: int = 64, width: int = 64) -> InputPicture:
 
 
 def _pixels(path: Path) -> Picture:
-    return read_photo(read_content(path), str(path), most_pixels=MOST_PIXELS).rgb
+    return read_photo(read_content(path), str(path), most_pixels=MOST_PIXELS).in_eight_bits().rgb

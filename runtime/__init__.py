@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dit4sr.runtime.restored import Restored
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
-__all__ = ["Settings", "Upscaler"]
+__all__ = ["Restored", "Settings", "Upscaler"]
 
-_HOMES = {"Settings": "dit4sr.runtime.settings", "Upscaler": "dit4sr.runtime.upscaler"}
+_HOMES = {
+    "Restored": "dit4sr.runtime.restored",
+    "Settings": "dit4sr.runtime.settings",
+    "Upscaler": "dit4sr.runtime.upscaler",
+}
 
 
 def __getattr__(name: str) -> Any:

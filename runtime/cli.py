@@ -242,24 +242,21 @@ def job_config(options: dict[str, Any]) -> JobConfig:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from dit4sr.runtime.image.colour import ColourFix
     from dit4sr.runtime.prompt.wording import Wording
-    from dit4sr.runtime.sampling.noise import Rng
-    from dit4sr.runtime.sampling.solver import Solver
     from dit4sr.runtime.settings import Settings
 
     quality = options["quality_prompt"]
     return Settings(
         scale=options["scale"],
         steps=options["steps"],
-        solver=Solver(options["solver"]),
+        solver=options["solver"],
         guidance=options["guidance"],
         guidance_interval=options["guidance_interval"],
-        rng=Rng(options["rng"]),
+        rng=options["rng"],
         tile=options["tile"] or None,
         overlap=options["tile_overlap"],
         tile_batch=options["tile_batch"],
-        colour=ColourFix(options["colour"]),
+        colour=options["colour"],
         wording=Wording() if quality is None else Wording(quality=quality),
         most_pixels=options["max_pixels"],
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.bundles.schema import to_json
+from dit4sr.runtime.choices import OneOf
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
+from dit4sr.runtime.image.geometry import check_scale
 from dit4sr.runtime.prompt.wording import Wording
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise import Rng
@@ -21,14 +24,17 @@ MOST_PIXELS = 8192 * 8192
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a user may choose about a picture. ``None`` leaves a choice to the bundle."""
+    """Everything a user may choose about a picture. ``None`` leaves a choice to the bundle.
+
+    A word will do for a member of an enumeration: ``Settings(solver="dpmpp-2m")``.
+    """
 
     scale: float = 4.0
     steps: int | None = None
-    solver: Solver = Solver.EULER
+    solver: OneOf[Solver] = OneOf(Solver.EULER)
     guidance: float | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
-    rng: Rng = Rng.TORCH_CPU
+    rng: OneOf[Rng] = OneOf(Rng.TORCH_CPU)
     sample_posterior: bool = True
     """Draw the low-resolution latent from the encoder's Gaussian, as released, or take its mean."""
     tile: int | None = None
@@ -36,15 +42,20 @@ class Settings:
     overlap: int | None = None
     """How much tiles share, in pixels of the result."""
     tile_batch: int = 1
-    colour: ColourFix = ColourFix.ADAIN
+    colour: OneOf[ColourFix] = OneOf(ColourFix.ADAIN)
+    cuts_off: bool = False
+    """Drop decimals after the colour fix, half a level darker, to compare with the released code."""
     wording: Wording = field(default_factory=Wording)
     most_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
-        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
-            raise BadInputError(f"{self.steps} steps", expected=f"1 to {MOST_STEPS}")
-        if self.tile_batch < 1:
-            raise BadInputError(f"a batch of {self.tile_batch} tiles", expected="1 or more")
+        check_scale(self.scale)
+        _check_whole(self.steps, "{} steps", 1, MOST_STEPS)
+        _check_whole(self.tile, "tiles of {} pixels", 1)
+        _check_whole(self.overlap, "tiles that share {} pixels", 0)
+        _check_whole(self.tile_batch, "a batch of {} tiles", 1)
+        _check_whole(self.most_pixels, "{} pixels at most", 1)
+        Guidance(1.0 if self.guidance is None else self.guidance, self.guidance_interval)
 
     def resolved(self, card: ModelCard) -> Settings:
         """Fill in the bundle's values; tiles share three eighths by default."""
@@ -79,6 +90,17 @@ class Settings:
             "rng": self.rng.value,
             "colour": self.colour.value,
         }
+
+
+def _check_whole(value: Any, said: str, least: int, most: int | None = None) -> None:
+    """Refuse what is no whole number within its bounds; None is a choice left to the bundle."""
+    try:
+        is_fine = value is None or least <= operator.index(value) <= (most or operator.index(value))
+    except TypeError:
+        is_fine = False
+    if not is_fine:
+        bounds = f"{least} to {most}" if most else f"{least} or more"
+        raise BadInputError(said.format(value), expected=f"a whole number, {bounds}")
 
 
 @dataclass(frozen=True)

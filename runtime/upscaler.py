@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.backends.card_fit import check_card
 from dit4sr.runtime.backends.choice import Choice, choose
 from dit4sr.runtime.backends.compatibility import AUTO
 from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
-from dit4sr.runtime.card_fit import check_card
+from dit4sr.runtime.choices import check_names
 from dit4sr.runtime.components import Components
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
+from dit4sr.runtime.image.inputs import AnyPicture, photo_of
 from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
+from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
+from dit4sr.runtime.restored import Restored
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
@@ -36,73 +41,26 @@ from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.sampling.tiles import Tiling
 from dit4sr.runtime.settings import Settings, TileSizes
 
+__all__ = ["CancelledError", "Progress", "Restored", "Upscaler"]
+
 Floats = NDArray[np.float32]
 
-
-class CancelledError(Exception):
-    """The caller asked to stop: no failure, so none of the errors that have an exit code."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a picture is, counted in runs of an engine."""
-
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A restored picture, with its seed, the seconds of each stage, and what is to be said of it."""
-
-    picture: Picture
-    seed: int
-    seconds: dict[str, float]
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass
-class _Restoration:
-    """One picture on its way to being restored: what was asked for, and how far it is."""
-
-    settings: Settings
-    sizes: TileSizes
-    tile_batch: int
-    seed: int
-    prompt: str | None
-    negative: str | None
-    geometry: Geometry
-    progress: Callable[[Progress], None]
-    cancel: threading.Event | None
-    seconds: dict[str, float] = field(default_factory=dict)
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-
-    def tick(self) -> None:
-        """Count one run of an engine; stop if asked to."""
-        if self.cancel is not None and self.cancel.is_set():
-            raise CancelledError("cancelled")
-        self.done += 1
-        self.progress(Progress(self.stage, self.done, self.total))
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to the seconds of a stage."""
-        self.stage, start = stage, time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+_OF_ONE_PICTURE = ("prompt", "negative", "seed", "progress", "cancel")
+"""Keywords of a call that are no settings."""
 
 
 class Upscaler:
-    """Restores pictures with a bundle. Safe to call from several threads; close it to free everything."""
+    """Restores pictures with a bundle: call it with a path, a Pillow image, an array, or a list of these.
+
+        with Upscaler() as upscaler:
+            upscaler("photo.jpg", steps=20, solver="dpmpp-2m").save("restored.png")
+
+    Safe to call from several threads; close it to free everything.
+    """
 
     def __init__(
         self,
-        bundle: Bundle | Path | str,
+        bundle: Bundle | Path | str | None = None,
         *,
         backend: str | Choice | Backend = AUTO,
         device: str = AUTO,
@@ -113,7 +71,7 @@ class Upscaler:
         use_cache: bool = True,
         trust_engines: bool = False,
     ) -> None:
-        """Open a bundle; components are loaded as they are needed.
+        """Open a bundle, or the model in the box; components are loaded as they are needed.
 
         ``backend`` is a choice that was made, a backend that is open already, or a name to choose by; only
         with a name do ``device``, ``threads`` and ``frugal`` matter, for they say how it is opened.
@@ -124,6 +82,7 @@ class Upscaler:
         default in the user's cache. ``trust_engines`` lets the bundle's engines run although they were not
         built on this machine: they are code, so say it only of bundles from people you trust.
         """
+        bundle = tiny_bundle() if bundle is None else bundle
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.bundle = replace(opened, trusts_engines=True) if trust_engines else opened
         check_card(self.bundle.manifest)
@@ -168,9 +127,35 @@ class Upscaler:
             most_pixels=settings.most_pixels,
         )
 
+    @overload
+    def __call__(
+        self, picture: AnyPicture, *, settings: Settings | None = None, **choices: Any
+    ) -> Restored: ...
+
+    @overload
+    def __call__(
+        self, picture: Sequence[AnyPicture], *, settings: Settings | None = None, **choices: Any
+    ) -> list[Restored]: ...
+
+    def __call__(
+        self, picture: Any, *, settings: Settings | None = None, **choices: Any
+    ) -> Restored | list[Restored]:
+        """Restore a picture, or each of a list, as ``upscale`` does.
+
+        Keywords are those of ``upscale``, and the fields of ``Settings`` by name: ``steps=20``,
+        ``solver="dpmpp-2m"``, ``scale=2``. All pictures of a list share them, the seed included.
+        """
+        names = [field.name for field in fields(Settings)]
+        check_names(choices, [*_OF_ONE_PICTURE, *names], "keyword")
+        chosen = {name: choices.pop(name) for name in names if name in choices}
+        shared = {"settings": replace(settings or Settings(), **chosen), **choices}
+        if isinstance(picture, (list, tuple)):
+            return [self.upscale(each, **shared) for each in picture]
+        return self.upscale(picture, **shared)
+
     def upscale(
         self,
-        picture: NDArray[Any],
+        picture: AnyPicture,
         *,
         prompt: str | None = None,
         negative: str | None = None,
@@ -179,28 +164,36 @@ class Upscaler:
         progress: Callable[[Progress], None] = lambda _: None,
         cancel: threading.Event | None = None,
     ) -> Restored:
-        """Restore ``[height, width, 3]`` or ``[height, width]`` bytes; the same inputs give the same bytes.
+        """Restore one picture; the same inputs give the same bytes.
+
+        It may be a path, a Pillow image (orientation, colour profile and EXIF count) or an array of
+        ``[height, width]`` or ``[height, width, channels]``: bytes, 16 bits, bool, or floats from 0 to 1.
+        Grey stays grey, transparency stays, and more than 8 bits become 16.
 
         ``prompt`` is a caption, cleaned and completed by the settings' wording. ``progress`` is called and
         ``cancel`` is looked at between runs of an engine. If memory runs out, the picture is begun once more
         with tiles of half the side.
         """
-        rgb = _as_rgb(picture)
         settings = settings or Settings()
-        work = _Restoration(
+        photo = photo_of(picture, most_pixels=settings.most_pixels)
+        work = Restoration(
             settings=settings,
             sizes=TileSizes.of(settings, self.card),
             tile_batch=settings.tile_batch,
             seed=_checked_seed(seed),
             prompt=prompt,
             negative=negative,
-            geometry=self.geometry(rgb.shape[1], rgb.shape[0], settings),
+            geometry=self.geometry(*photo.size, settings),
             progress=progress,
             cancel=cancel,
         )
-        result, warnings = self._restore_within_memory(rgb, work)
+        seen, alpha = photo.rgb, photo.alpha
+        if alpha is not None:
+            seen, alpha = spread_colours(seen, alpha), enlarged_alpha(alpha, work.geometry.final)
+        rgb, warnings = self._restore_within_memory(seen, work)
         seconds = {stage: round(duration, 6) for stage, duration in work.seconds.items()}
-        return Restored(result, seed, seconds, warnings)
+        restored = replace(photo, rgb=rgb, alpha=alpha)
+        return Restored(restored, seed, seconds, (*photo.warnings, *warnings))
 
     def close(self) -> None:
         """Free the components; calls that are under way end in peace."""
@@ -214,7 +207,7 @@ class Upscaler:
     ) -> None:
         self.close()
 
-    def _restore_within_memory(self, rgb: Picture, work: _Restoration) -> tuple[Picture, tuple[str, ...]]:
+    def _restore_within_memory(self, rgb: Picture, work: Restoration) -> tuple[Picture, tuple[str, ...]]:
         """Restore a picture, with tiles of half the side if memory runs out; and say if it did."""
         outcome, smaller = self._attempt(rgb, work), work.sizes.halved(self.card)
         warnings: tuple[str, ...] = ()
@@ -229,7 +222,7 @@ class Upscaler:
             raise outcome
         return outcome, warnings
 
-    def _attempt(self, rgb: Picture, work: _Restoration) -> Picture | OutOfMemoryError:
+    def _attempt(self, rgb: Picture, work: Restoration) -> Picture | OutOfMemoryError:
         """Return the picture, or the error that memory ran out, without the trace that would hold it."""
         try:
             return self._restore(rgb, work)
@@ -238,7 +231,7 @@ class Upscaler:
         except MemoryError:
             return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
-    def _restore(self, rgb: Picture, work: _Restoration) -> Picture:
+    def _restore(self, rgb: Picture, work: Restoration) -> Picture:
         card, settings, sizes = self.card, work.settings, work.sizes
         enlarged = work.geometry.enlarge(rgb)
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
@@ -268,9 +261,9 @@ class Upscaler:
         with work.timed("step"), self._components.use("step") as engine:
             latent = sampler.sample(engine, noise, work.tick)
         with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
-            picture = coder.decode(engine.context(), latent, vae_tiling)
+            picture = coder.decode(engine.context(), latent, vae_tiling, enlarged.dtype)
         with work.timed("colour"):
-            picture = settings.colour.apply(picture, enlarged)
+            picture = settings.colour.apply(picture, enlarged, cuts_off=settings.cuts_off)
         return work.geometry.finish(picture)
 
     def _sampler(
@@ -280,7 +273,7 @@ class Upscaler:
             return WholeSampler(self._backend, self.card, schedule, conditions)
         return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
 
-    def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
+    def _prompts(self, work: Restoration, branches: int) -> list[Embedding]:
         """Make the embeddings of the branches, negative before positive."""
         wording = work.settings.wording
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
@@ -310,19 +303,7 @@ def _condition(moments: Floats, stream: Stream, branches: int, settings: Setting
     return posterior(moments, stream.normal([branches, channels // 2, height, width]))
 
 
-def _as_rgb(picture: NDArray[Any]) -> Picture:
-    picture = np.asarray(picture)
-    if picture.ndim == 2:
-        picture = np.stack([picture] * 3, axis=-1)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-        raise BadInputError(
-            f"an array of {picture.dtype} with shape {picture.shape}",
-            expected="bytes (uint8) of shape [height, width, 3] or [height, width]",
-        )
-    return picture
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed < 1 << 64:
+def _checked_seed(seed: Any) -> int:
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 64:
         raise BadInputError(f"seed {seed}", expected="a whole number from 0 to 2⁶⁴-1")
-    return seed
+    return int(seed)

@@ -73,4 +73,4 @@ def _case(name: str, photo: Picture, truth: Picture | None, card: ModelCard) -> 
 
 
 def _read(path: Path) -> Picture:
-    return read_photo(read_content(path), str(path), most_pixels=MOST_PIXELS).rgb
+    return read_photo(read_content(path), str(path), most_pixels=MOST_PIXELS).in_eight_bits().rgb

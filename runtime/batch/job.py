@@ -15,7 +15,8 @@ from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.ledger import Entry, Ledger
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.whole import write_whole
-from dit4sr.runtime.image.photo import read_content, read_photo, resized, write_photo
+from dit4sr.runtime.image.photo import read_content, read_photo
+from dit4sr.runtime.image.writing import write_photo
 from dit4sr.runtime.prompt.captions import Captions
 from dit4sr.runtime.sampling.noise import picture_seed
 from dit4sr.runtime.settings import Settings
@@ -126,17 +127,14 @@ class Job:
         photo = read_photo(content, name, most_pixels=config.settings.most_pixels)
         caption = config.captions.of(item.source)
         restored = self.upscaler.upscale(
-            photo.rgb,
+            photo,
             prompt=caption,
             negative=config.negative,
             seed=config.seed_of(item),
             settings=config.settings,
             progress=lambda progress: self.progress(item, progress),
         )
-        height, width = restored.picture.shape[:2]
-        result = replace(photo, rgb=restored.picture)
-        if photo.alpha is not None:
-            result = replace(result, alpha=resized(photo.alpha, (width, height)))
+        result = restored.photo
         if not config.keep_metadata:
             result = replace(result, exif=b"", icc=b"")
         output, lost = write_photo(result, item.format, quality=config.quality)
@@ -149,7 +147,7 @@ class Job:
                 "input_sha256": hashlib.sha256(content).hexdigest(),
                 "output_sha256": digest,
                 "input_size": list(photo.size),
-                "output_size": [width, height],
+                "output_size": list(result.size),
                 "seed": restored.seed,
                 "prompt": caption,
                 "seconds": restored.seconds,
@@ -157,7 +155,7 @@ class Job:
                 "passed_over": list(self.upscaler.reasons),
                 "bundle_sha256": self.upscaler.digest,
                 "settings": config.settings.resolved(self.upscaler.card).to_json(),
-                "warnings": [*photo.warnings, *restored.warnings, *lost],
+                "warnings": [*restored.warnings, *lost],
             },
         )
 

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from dit4sr.runtime.image.geometry import Size
-from dit4sr.runtime.image.photo import Photo, Picture, write_photo
+from dit4sr.runtime.image.photo import Photo, Picture
+from dit4sr.runtime.image.writing import write_photo
 
 MOST_SIDE = 1280
 """Pixels of a preview's side; of a larger picture its middle is shown, for a smaller copy hides details."""
@@ -73,6 +74,7 @@ class Previews:
     @classmethod
     def of(cls, photo: Photo, restored: Photo) -> Previews:
         """The previews of a photo and of what was made of it, which may have any size."""
+        photo, restored = photo.in_eight_bits(), restored.in_eight_bits()
         window = Window.of(restored.size)
         profile = photo.icc if len(photo.icc) <= MOST_PROFILE else b""
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[np.unsignedinteger[Any]]
 
 
 class ColourFix(Enum):
@@ -21,36 +22,69 @@ class ColourFix(Enum):
     WAVELET = "wavelet"
     NONE = "none"
 
-    def apply(self, content: Picture, style: Picture) -> Picture:
-        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``."""
-        return _FIXES[self](content, style)
+    def apply(self, content: Picture, style: Picture, *, cuts_off: bool = False) -> Picture:
+        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``.
+
+        Levels are rounded so that their mean is kept. ``cuts_off`` drops their decimals instead, as the
+        released fixes do: half a level darker on average, and only good for comparing with them.
+        """
+        return _FIXES[self](content, style, cuts_off)
 
 
-def match_statistics(content: Picture, style: Picture) -> Picture:
+Floats = NDArray[np.floating[Any]]
+
+
+def match_statistics(content: Picture, style: Picture, cuts_off: bool) -> Picture:
     """Give each channel the mean and spread of that of ``style`` (adaptive instance normalisation).
 
-    Bytes have 256 values, so statistics are taken from histograms and the result is looked up: exact, and
-    without a copy of the picture in floating point.
+    Levels are few, so statistics are taken from histograms and the result is looked up: exact, and without
+    a copy of the picture in floating point.
     """
-    result = np.empty_like(content)
+    result, top = np.empty_like(content), np.iinfo(content.dtype).max
+    levels = np.arange(top + 1) / top
     for channel in range(content.shape[2]):
-        mean, spread = _moments(content[..., channel])
-        style_mean, style_spread = _moments(style[..., channel])
-        table = (_LEVELS - mean) / spread * style_spread + style_mean
-        # The released fix cuts decimals off instead of rounding.
-        result[..., channel] = (table.clip(0, 1) * 255).astype(np.uint8)[content[..., channel]]
+        counts, style_counts = (
+            np.bincount(picture[..., channel].ravel(), minlength=top + 1) for picture in (content, style)
+        )
+        (mean, spread), (style_mean, style_spread) = (
+            _moments(each, levels) for each in (counts, style_counts)
+        )
+        exact = ((levels - mean) / spread * style_spread + style_mean).clip(0, 1) * top
+        table = _cut_off(exact) if cuts_off else _rounded(exact, counts)
+        result[..., channel] = table.astype(content.dtype)[content[..., channel]]
     return result
 
 
-_LEVELS = np.arange(256) / 255
+def _moments(counts: NDArray[np.intp], levels: Floats) -> tuple[float, float]:
+    size = int(counts.sum())
+    mean = float(counts @ levels) / size
+    squares = float(counts @ (levels - mean) ** 2)
+    return mean, float(np.sqrt(squares / max(size - 1, 1) + 1e-5))
 
 
-def _moments(channel: Picture) -> tuple[float, float]:
-    counts = np.bincount(channel.ravel(), minlength=256)
-    mean = float(counts @ _LEVELS) / channel.size
-    squares = float(counts @ (_LEVELS - mean) ** 2)
-    return mean, float(np.sqrt(squares / max(channel.size - 1, 1) + 1e-5))
+def _rounded(levels: Floats, counts: NDArray[np.intp]) -> Floats:
+    """Whole levels with the mean of ``levels`` in a picture that has each of them ``counts`` times.
 
+    Each goes up or down by what those before it left over. To the nearest alone, a channel that is to become
+    brighter by a third of a level would stay as it is.
+    """
+    whole, owed = np.floor(levels), 0.0
+    for i in np.flatnonzero(counts):
+        rest = float(levels[i] - whole[i])
+        owed += rest * int(counts[i])
+        if 2 * owed > counts[i] and rest > _NOTHING:
+            whole[i] += 1
+            owed -= int(counts[i])
+    return whole
+
+
+def _cut_off(levels: Floats) -> Floats:
+    whole: Floats = np.floor(levels + _NOTHING)
+    return whole
+
+
+_NOTHING = 1e-4
+"""Of a level: what arithmetic leaves of whole ones in ``float32``."""
 
 _LEVELS_OF_DETAIL = 5
 _REACH = 2**_LEVELS_OF_DETAIL - 1
@@ -59,18 +93,18 @@ _BAND = 256
 _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)
 
 
-def exchange_low_frequencies(content: Picture, style: Picture) -> Picture:
+def exchange_low_frequencies(content: Picture, style: Picture, cuts_off: bool) -> Picture:
     """Put detail of ``content`` over low frequencies of ``style``, band by band to bound the memory."""
-    result = np.empty_like(content)
+    result, top = np.empty_like(content), np.iinfo(content.dtype).max
     height = content.shape[0]
-    for top in range(0, height, _BAND):
-        bottom = min(top + _BAND, height)
-        first, last = max(top - _REACH, 0), min(bottom + _REACH, height)
+    for start in range(0, height, _BAND):
+        end = min(start + _BAND, height)
+        first, last = max(start - _REACH, 0), min(end + _REACH, height)
         part = content[first:last].astype(np.float32)
         # detail(content) + low(style) = content + low(style - content): the low-pass is linear.
         part += low_pass(style[first:last] - part)
-        # Cut off like the other fix; the small excess keeps whole levels whole in float32.
-        result[top:bottom] = (part[top - first : bottom - first].clip(0, 255) + 1e-4).astype(np.uint8)
+        exact = part[start - first : end - first].clip(0, top)
+        result[start:end] = (_cut_off(exact) if cuts_off else exact.round()).astype(content.dtype)
     return result
 
 
@@ -93,11 +127,11 @@ def _blur(picture: NDArray[np.float32], axis: int, reach: int) -> NDArray[np.flo
     return (before + after) * _QUARTER + middle * _HALF
 
 
-def _keep(content: Picture, style: Picture) -> Picture:  # noqa: ARG001 - the fixes share a signature
+def _keep(content: Picture, style: Picture, cuts_off: bool) -> Picture:  # noqa: ARG001 - as the others
     return content
 
 
-_FIXES: dict[ColourFix, Callable[[Picture, Picture], Picture]] = {
+_FIXES: dict[ColourFix, Callable[[Picture, Picture, bool], Picture]] = {
     ColourFix.ADAIN: match_statistics,
     ColourFix.WAVELET: exchange_low_frequencies,
     ColourFix.NONE: _keep,

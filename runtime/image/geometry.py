@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dit4sr.runtime.choices import is_number
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.photo import Picture, resized
 
 Size = tuple[int, int]
 """Width and height."""
+
+
+def check_scale(scale: float) -> None:
+    """Refuse what is no factor to enlarge by."""
+    if not is_number(scale) or not 0 < scale <= 16:
+        raise BadInputError(f"scale {scale}", expected="a number above 0, up to 16")
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,7 @@ class Geometry:
         and 107 to 127 instead of 128, from there to latents of odd size, and so into a crash. Here the
         shortest side is lifted exactly.
         """
-        if not 0 < scale <= 16:
-            raise BadInputError(f"scale {scale:g}", expected="a number above 0, up to 16")
+        check_scale(scale)
         shortest, least = min(source), math.ceil(tile / scale)
         lifted = source
         if shortest < least:

@@ -1,19 +1,25 @@
-"""Picture files: whatever people have, as eight-bit RGB with what else belongs to it, and back."""
+"""Photos: whatever picture files people have, as RGB of 8 or 16 bits with what else belongs to it."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.image.depth import bytes_apart, content_of, eight_bits, joined, stated_bits
+from dit4sr.runtime.image.metadata import exif_of
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[np.unsignedinteger[Any]]
+"""Levels of 8 bits (``uint8``) or of 16 (``uint16``)."""
 
 READABLE = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 """Formats with a signature and a decoder that stays in the process; no PostScript, no plug-ins."""
@@ -41,6 +47,35 @@ class Photo:
     format: str = "PNG"
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, channels: Picture) -> Photo:
+        """Make a photo of ``[height, width]`` or ``[height, width, channels]`` levels.
+
+        Two channels are grey with transparency, three are colours, four are colours with transparency.
+        """
+        planes = channels[..., None] if channels.ndim == 2 else channels
+        height, width, count = planes.shape
+        colours = planes[..., :3] if count >= 3 else planes[..., :1]
+        rgb = np.ascontiguousarray(np.broadcast_to(colours, (height, width, 3)))
+        alpha = np.ascontiguousarray(planes[..., -1]) if count in {2, 4} else None
+        return cls(rgb, alpha, is_grey=count < 3)
+
+    @property
+    def channels(self) -> Picture:
+        """Its levels as ``[height, width]`` if it is grey, else with a last axis of the channels it has."""
+        colours = _grey(self.rgb) if self.is_grey else self.rgb
+        return colours if self.alpha is None else np.dstack([colours, self.alpha])
+
+    @property
+    def bits(self) -> int:
+        """Of a channel: 8 or 16."""
+        return 8 * self.rgb.dtype.itemsize
+
+    def in_eight_bits(self) -> Photo:
+        """The photo with its levels rounded to 8 bits, for who can do with no more."""
+        alpha = None if self.alpha is None else eight_bits(self.alpha)
+        return replace(self, rgb=eight_bits(self.rgb), alpha=alpha)
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the picture."""
@@ -64,11 +99,24 @@ def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> 
     if not content:
         raise BadInputError(f"{name} is empty")
     Image.init()
+    with _one_line_about(name, most_pixels):
+        return _decode(content, name, most_pixels)
+
+
+def photo_of_image(image: Image.Image, *, most_pixels: int) -> Photo:
+    """Take a Pillow image as a photo: upright, with its transparency, EXIF and colour profile."""
+    with _one_line_about("the image", most_pixels):
+        return _loaded(image, content_of(image), "the image", [])
+
+
+@contextmanager
+def _one_line_about(name: str, most_pixels: int) -> Iterator[None]:
+    """Turn whatever a decoder raises into one line that names the picture."""
     try:
         with warnings.catch_warnings():
             # Pillow warns where we refuse, and about metadata that we drop with a warning of our own.
             warnings.simplefilter("ignore")
-            return _decode(content, name, most_pixels)
+            yield
     except (BadInputError, KeyboardInterrupt):
         raise
     except UnidentifiedImageError:
@@ -83,46 +131,18 @@ def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> 
         raise BadInputError(f"{name} is damaged ({reason[:120]})") from None
 
 
-def write_photo(photo: Photo, format_name: str, *, quality: int = 95) -> tuple[bytes, list[str]]:
-    """Return the bytes of a picture file in a Pillow format, and what could not be kept."""
-    lost: list[str] = []
-    image = Image.fromarray(photo.rgb)
-    alpha = None if photo.alpha is None else Image.fromarray(photo.alpha)
-    if alpha is not None and format_name == "JPEG":
-        lost.append("JPEG has no transparency: laid on white")
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
-        alpha = None
-    if photo.is_grey:
-        image = image.convert("L")
-    if alpha is not None:
-        image.putalpha(alpha)
-
-    options: dict[str, object] = {"quality": quality} if format_name in {"JPEG", "WEBP"} else {}
-    if format_name == "TIFF":
-        options["compression"] = "tiff_deflate"
-    if photo.icc:
-        options["icc_profile"] = photo.icc
-    for exif in dict.fromkeys([photo.exif, b""]):
-        buffer = io.BytesIO()
-        try:
-            image.save(buffer, format_name, **options, **({"exif": exif} if exif else {}))
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            if not exif:
-                raise BadInputError(
-                    f"{image.width}×{image.height} cannot be written as {format_name} ({reason})"
-                ) from None
-            lost.append(f"EXIF was dropped ({reason})")
-        else:
-            return buffer.getvalue(), lost
-    raise AssertionError("the last attempt returns or raises")
-
-
 def resized(picture: Picture, size: tuple[int, int]) -> Picture:
     """Resize a picture bicubically, as the released pipeline does everywhere."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    if picture.dtype == np.uint8:
+        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    # Pillow resizes planes of numbers, but no colours of more than 8 bits.
+    result = np.empty((size[1], size[0], *picture.shape[2:]), picture.dtype)
+    for source, target in zip(_planes(picture), _planes(result), strict=True):
+        plane = Image.fromarray(source.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+        target[:] = np.asarray(plane).clip(0, np.iinfo(picture.dtype).max).round()
+    return result
 
 
 def _decode(content: bytes, name: str, most_pixels: int) -> Photo:
@@ -134,19 +154,28 @@ def _decode(content: bytes, name: str, most_pixels: int) -> Photo:
         remarks = []
         if (frames := getattr(image, "n_frames", 1)) > 1:
             remarks.append(f"has {frames} frames: the first is used")
-        image.load()
-        icc = image.info.get("icc_profile") or b""
-        exif, upright = _metadata(image, remarks)
+        return _loaded(image, content, name, remarks)
+
+
+def _loaded(image: Image.Image, content: bytes, name: str, remarks: list[str]) -> Photo:
+    """A photo from an image, and from the file that it was just opened from, if it was."""
+    bits, halves = stated_bits(image, content), bytes_apart(image, content)
+    image.load()
+    icc = image.info.get("icc_profile") or b""
+    exif, upright = _metadata(image, remarks)
+    if halves:
+        photo = replace(_keyed(joined(halves), image.info.get("transparency")), icc=icc)
+    else:
         photo = _as_rgb(upright, icc, name, remarks)
-        return replace(photo, exif=exif, format=image.format or "PNG", warnings=tuple(remarks))
+    if bits > photo.bits:
+        remarks.append(f"has {bits} bits a channel: restored with {photo.bits}")
+    return replace(photo, exif=exif, format=image.format or "PNG", warnings=tuple(remarks))
 
 
 def _metadata(image: Image.Image, remarks: list[str]) -> tuple[bytes, Image.Image]:
     """Return the EXIF without its orientation, and the picture turned as that says."""
     try:
-        upright = ImageOps.exif_transpose(image)
-        exif = upright.getexif()
-        return (exif.tobytes() if exif else b""), upright
+        return exif_of(image), ImageOps.exif_transpose(image)
     except Exception:
         remarks.append("has unreadable EXIF: dropped")
         return b"", image
@@ -155,9 +184,8 @@ def _metadata(image: Image.Image, remarks: list[str]) -> tuple[bytes, Image.Imag
 def _as_rgb(image: Image.Image, icc: bytes, name: str, remarks: list[str]) -> Photo:
     mode = image.mode
     if mode in {"I", "F"} or mode.startswith("I;"):
-        remarks.append("has more than 8 bits a channel: restored with 8")
-        image = Image.fromarray(_eight_bits(image, name))
-    elif mode == "CMYK":
+        return replace(_keyed(_sixteen_bits(image, name), image.info.get("transparency")), icc=icc)
+    if mode == "CMYK":
         remarks.append("is CMYK: becomes RGB")
         image, icc = _from_cmyk(image, icc), b""
     is_grey = image.mode in {"1", "L", "LA", "La"}
@@ -169,13 +197,36 @@ def _as_rgb(image: Image.Image, icc: bytes, name: str, remarks: list[str]) -> Ph
     return Photo(np.asarray(image.convert("RGB")), None, is_grey, icc=icc)
 
 
-def _eight_bits(image: Image.Image, name: str) -> Picture:
+def _keyed(values: Picture, key: object) -> Photo:
+    """A photo without transparency that shows nothing, and with that of one colour where the file says so."""
+    photo = Photo.of(values)
+    if key is not None and photo.alpha is None:
+        shown = (photo.rgb != np.asarray(key)).any(axis=2)
+        photo = replace(photo, alpha=shown.astype(values.dtype) * np.iinfo(values.dtype).max)
+    if photo.alpha is not None and photo.alpha.min() == np.iinfo(values.dtype).max:
+        photo = replace(photo, alpha=None)
+    return photo
+
+
+def _grey(rgb: Picture) -> Picture:
+    """The brightness of colours, as Pillow weighs them."""
+    if rgb.dtype == np.uint8:
+        return np.asarray(Image.fromarray(rgb).convert("L"))
+    red, green, blue = (rgb[..., i].astype(np.uint32) for i in range(3))
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(rgb.dtype)
+
+
+def _planes(picture: Picture) -> list[Picture]:
+    return [picture] if picture.ndim == 2 else [picture[..., i] for i in range(picture.shape[2])]
+
+
+def _sixteen_bits(image: Image.Image, name: str) -> Picture:
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 0xFFFF:
         raise BadInputError(
             f"{name} has pixels that are no 16-bit numbers", expected="8 or 16 bits a channel"
         )
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return values.astype(np.uint16)
 
 
 def _from_cmyk(image: Image.Image, icc: bytes) -> Image.Image:

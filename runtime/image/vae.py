@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class PictureCoder:
         planes = picture.transpose(2, 0, 1)
         for tile in tiling.tiles:
             part = tile.crop(planes, self.card.vae_factor).astype(np.float32)
-            part /= 127.5
+            part /= np.iinfo(picture.dtype).max / 2
             part -= 1
             results = encoder.run({"image": self.backend.upload(part[None])})
             shape = (1, channels, tile.height, tile.width)
@@ -45,14 +46,15 @@ class PictureCoder:
             extremes.refuse_constant()
         return blend.picture
 
-    def decode(self, decoder: Context, latent: Floats, tiling: Tiling) -> Picture:
-        """Decode a scaled latent ``[channels, h, w]`` to a picture ``[height, width, 3]``.
+    def decode(self, decoder: Context, latent: Floats, tiling: Tiling, dtype: Any = np.uint8) -> Picture:
+        """Decode a scaled latent ``[channels, h, w]`` to a picture ``[height, width, 3]`` of some depth.
 
-        Rows of tiles are blended into a band; what no later row touches leaves it as bytes.
+        Rows of tiles are blended into a band; what no later row touches leaves it as whole levels.
         """
         name, factor, card = "vae_decoder", self.card.vae_factor, self.card
         extremes = Extremes(f"what the {name} has made")
-        picture = np.empty((tiling.height * factor, tiling.width * factor, 3), dtype=np.uint8)
+        picture = np.empty((tiling.height * factor, tiling.width * factor, 3), dtype=dtype)
+        half = np.iinfo(dtype).max / 2
         band = np.zeros((3, tiling.tile_height * factor, tiling.width * factor), dtype=np.float32)
         rows, columns = list(tiling.rows()), tiling.column_shares(factor)
         tops = [row[0].top * factor for row in rows] + [tiling.height * factor]
@@ -67,7 +69,7 @@ class PictureCoder:
                 np.add(target, decoded * np.outer(row_share, column_share), out=target)
                 self.tick()
             finished = tops[i + 1] - tops[i]
-            done = (band[:, :finished] * 127.5 + 127.5).clip(0, 255).round().astype(np.uint8)
+            done = (band[:, :finished] * half + half).clip(0, 2 * half).round().astype(dtype)
             picture[tops[i] : tops[i + 1]] = done.transpose(1, 2, 0)
             band[:, : band.shape[1] - finished] = band[:, finished:].copy()
             band[:, band.shape[1] - finished :] = 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.choices import is_number
 from dit4sr.runtime.errors import BadInputError
 
 
@@ -23,12 +25,11 @@ class Guidance:
     """Lowest and highest noise level σ that is guided."""
 
     def __post_init__(self) -> None:
-        low, high = self.interval
-        if not math.isfinite(self.scale) or self.scale < 1:
-            raise BadInputError(f"guidance scale {self.scale:g}", expected="a number from 1 (off) upwards")
-        if not 0 <= low <= high <= 1:
+        if not is_number(self.scale) or not 1 <= self.scale < math.inf:
+            raise BadInputError(f"guidance scale {self.scale}", expected="a number from 1 (off) upwards")
+        if not _is_interval(self.interval):
             raise BadInputError(
-                f"guidance interval {low:g} to {high:g}", expected="two noise levels, 0 ≤ low ≤ high ≤ 1"
+                f"guidance interval {self.interval}", expected="two noise levels, 0 ≤ low ≤ high ≤ 1"
             )
 
     def is_on(self, level: float) -> bool:
@@ -40,3 +41,8 @@ class Guidance:
         """Weights of the branches at a noise level: negative and positive, or the positive alone."""
         weights = [1 - self.scale, self.scale] if self.is_on(level) else [1.0]
         return np.array(weights, dtype=np.float32)
+
+
+def _is_interval(value: Any) -> bool:
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return is_pair and all(is_number(level) for level in value) and 0 <= value[0] <= value[1] <= 1

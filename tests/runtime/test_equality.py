@@ -21,7 +21,8 @@ SIZES = {"one tile": (8, 8), "lifted to one tile": (7, 5), "tiled": (13, 21), "t
 @pytest.mark.parametrize("size", SIZES)
 def test_same_seed_same_picture(upscaler, size, steps, guidance):
     photo, toy = make_photo(*SIZES[size]), TorchSystem.of(toy_weights())
-    ours = upscaler.upscale(photo, seed=7, settings=Settings(steps=steps, guidance=guidance)).picture
+    settings = Settings(steps=steps, guidance=guidance, cuts_off=True)
+    ours = upscaler.upscale(photo, seed=7, settings=settings).picture
     theirs = restore_with_torch(photo, toy, toy_prompts(), steps=steps, guidance=guidance, seed=7)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).max() <= 1
@@ -29,11 +30,21 @@ def test_same_seed_same_picture(upscaler, size, steps, guidance):
     assert ours.std() > 10  # a picture, not a flat field
 
 
+def test_rounded_it_stays_within_a_level_of_the_released_picture(upscaler):
+    photo = make_photo(13, 21)
+    ours = upscaler.upscale(photo, seed=7, settings=Settings(steps=4, guidance=3.0)).picture
+    toy = TorchSystem.of(toy_weights())
+    theirs = restore_with_torch(photo, toy, toy_prompts(), steps=4, guidance=3.0, seed=7)
+    brighter = ours.astype(int) - theirs
+    assert (np.abs(brighter) <= 1).mean() > 0.99
+    assert 0.4 < brighter.mean() < 0.6
+
+
 def test_the_comparison_would_notice(upscaler):
     photo, toy = make_photo(13, 21), TorchSystem.of(toy_weights())
     theirs = restore_with_torch(photo, toy, toy_prompts(), steps=4, guidance=3.0, seed=7)
     for change in ({"steps": 5}, {"guidance": 3.1}, {"solver": Solver.AB2}, {"overlap": 8}):
-        settings = Settings(**{"steps": 4, "guidance": 3.0, **change})
+        settings = Settings(**{"steps": 4, "guidance": 3.0, "cuts_off": True, **change})
         ours = upscaler.upscale(photo, seed=7, settings=settings).picture
         assert (ours != theirs).mean() > 0.02, change
     assert (upscaler.upscale(photo, seed=8).picture != theirs).mean() > 0.5
@@ -90,7 +101,9 @@ def test_tiles_leave_no_seam(tmp_path):
     bundle = write_toy_bundle(tmp_path / "b", toy_weights(3))
     flat = np.full((40, 40, 3), 120, dtype=np.uint8)
     with Upscaler(bundle, use_cache=False) as upscaler:
-        picture = upscaler.upscale(flat, settings=Settings(steps=8, sample_posterior=False)).picture
+        picture = upscaler.upscale(
+            flat, settings=Settings(steps=8, sample_posterior=False, cuts_off=True)
+        ).picture
     steps = np.abs(np.diff(picture.astype(float), axis=1)).mean((0, 2))
     edges = [left * 4 for left in range(5, 40 - 8, 5)]
     elsewhere = np.delete(steps, [edge - 1 for edge in edges])

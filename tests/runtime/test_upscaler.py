@@ -119,27 +119,6 @@ def test_progress_counts_to_its_total(upscaler, size, batch):
     assert list(dict.fromkeys(state.stage for state in seen)) == ["vae_encoder", "step", "vae_decoder"]
 
 
-def test_grey_arrays_are_taken(upscaler, photo):
-    grey = photo[..., 0]
-    expected = upscaler.upscale(np.stack([grey] * 3, axis=-1)).picture
-    np.testing.assert_array_equal(upscaler.upscale(grey).picture, expected)
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        np.zeros((8, 8, 3)),
-        np.zeros((8, 8, 4), dtype=np.uint8),
-        np.zeros((0, 8, 3), dtype=np.uint8),
-        np.zeros(8, dtype=np.uint8),
-        np.zeros((1, 8, 8, 3), dtype=np.uint8),
-    ],
-)
-def test_other_arrays_are_refused(upscaler, array):
-    with pytest.raises(BadInputError, match="expected bytes"):
-        upscaler.upscale(array)
-
-
 @pytest.mark.parametrize(
     "settings",
     [

@@ -129,8 +129,8 @@ def _sound() -> list[Odd]:
         Odd("progressive.jpg", jpeg(progressive=True), "RGB"),
         Odd("subsampled.jpg", jpeg(subsampling=2), "RGB"),
         Odd("commented.png", png(pnginfo=comments()), "RGB"),
-        Odd("16-bit-grey.png", sixteen_bits("PNG"), "L", warning="more than 8 bits"),
-        Odd("16-bit-grey.tif", sixteen_bits("TIFF"), "L", warning="more than 8 bits"),
+        Odd("16-bit-grey.png", sixteen_bits("PNG"), "I;16"),
+        Odd("16-bit-grey.tif", sixteen_bits("TIFF"), "I;16"),
         Odd(
             "16-bit-rgb.png",
             png_of_chunks(4, 3, (b"\0" + b"\x80\x01" * 12) * 3, depth=16),
@@ -140,8 +140,15 @@ def _sound() -> list[Odd]:
         Odd(
             "32-bit-small.tif",
             saved(Image.fromarray(pixels(channels=1).astype(np.int32)), "TIFF"),
-            "L",
-            warning="more than 8 bits",
+            "I;16",
+            warning="has 32 bits a channel: restored with 16",
+        ),
+        Odd(
+            "16-bit-rgb.ppm",
+            b"P6 4 3 65535\n" + b"\x80\x01" * 36,
+            "RGB",
+            warning="has 16 bits a channel: restored with 8",
+            size=(4, 3),
         ),
         Odd("cmyk.jpg", saved(Image.fromarray(pixels()).convert("CMYK"), "JPEG"), "RGB", warning="CMYK"),
         Odd(

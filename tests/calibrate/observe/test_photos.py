@@ -31,6 +31,14 @@ def test_photos_are_cut_to_a_tile_and_their_truths_with_them(half_bundle, tmp_pa
             folder_cases(folder, half_bundle.card)
 
 
+def test_photos_of_16_bits_are_taken_in_8(half_bundle, tmp_path):
+    side = half_bundle.card.training_tile * half_bundle.card.vae_factor // 4
+    Image.fromarray(np.full((side, side), 257 * 77, dtype=np.uint16)).save(tmp_path / "deep.png")
+    [case] = folder_cases(tmp_path, half_bundle.card)
+    assert case.photo.dtype == np.uint8
+    assert np.unique(case.photo).tolist() == [77]
+
+
 def test_photos_to_evaluate_on_are_others_wherever_there_are_others(half_bundle, photos):
     cases = folder_cases(photos, half_bundle.card) * 3
     cases = [replace(case, name=str(place)) for place, case in enumerate(cases)]

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dit4sr.runtime.image import colour
 from dit4sr.runtime.image.colour import ColourFix
 
 
@@ -22,8 +23,13 @@ def as_tensor(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].double() / 255
 
 
-def as_picture(tensor: torch.Tensor) -> np.ndarray:
-    return (tensor[0].clamp(0, 1) * 255 + 1e-9).to(torch.uint8).permute(1, 2, 0).numpy()
+def as_levels(tensor: torch.Tensor) -> np.ndarray:
+    return (tensor[0].clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+
+
+def cut_off(levels: np.ndarray) -> np.ndarray:
+    """As the released fixes do."""
+    return (levels + 1e-9).astype(np.uint8)
 
 
 def adain(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
@@ -50,22 +56,58 @@ def wavelet(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     return split(content)[0] + split(style)[1]
 
 
-@pytest.mark.parametrize(("fix", "definition"), [(ColourFix.ADAIN, adain), (ColourFix.WAVELET, wavelet)])
+EVERY = pytest.mark.parametrize(
+    ("fix", "definition"), [(ColourFix.ADAIN, adain), (ColourFix.WAVELET, wavelet)]
+)
+
+
+@EVERY
 @pytest.mark.parametrize("height", [20, 90, 600])
 def test_fix_is_its_definition(fix, definition, height):
     content, style = pictures(height)
-    got, expected = fix.apply(content, style), as_picture(definition(as_tensor(content), as_tensor(style)))
-    difference = np.abs(got.astype(int) - expected)
+    expected = cut_off(as_levels(definition(as_tensor(content), as_tensor(style))))
+    difference = np.abs(fix.apply(content, style, cuts_off=True).astype(int) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_no_fix_makes_a_picture_darker(fix, definition, dtype):
+    """Cut off, every channel is half a level below what the definition says."""
+    content, style = pictures()
+    check_mean(fix, definition, content, style, dtype)
+
+
+@pytest.mark.parametrize("brighter", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_shift_by_less_than_a_level_is_not_lost(brighter):
+    """Every level is moved alike: to the nearest alone, all would stay or all would go up by one."""
+    content, _ = pictures()
+    is_up = np.random.default_rng(2).random(content.shape) < brighter
+    style = (content + is_up * (content < 255)).astype(np.uint8)
+    check_mean(ColourFix.ADAIN, adain, content, style, np.uint8)
+
+
+def test_a_whole_level_is_not_moved_for_the_sake_of_others():
+    levels, counts = np.array([0.4, 1.0, 2.4]), np.array([10, 1, 1])
+    assert colour._rounded(levels, counts).tolist() == [0, 1, 3]
+
+
+def check_mean(fix, definition, content, style, dtype) -> None:
+    top = np.iinfo(dtype).max
+    levels = as_levels(definition(as_tensor(content), as_tensor(style))) / 255 * top
+    got = fix.apply(*(picture.astype(dtype) * dtype(top // 255) for picture in (content, style)))
+    np.testing.assert_allclose(got.mean((0, 1)), levels.mean((0, 1)), atol=0.1)
+    assert np.abs(got - levels).max() < 1.001
+    assert np.abs(got.astype(int) - np.floor(levels)).max() <= 1
 
 
 def test_the_spread_of_two_pixels_is_that_of_a_sample():
     """Torch's, with n - 1: of many pixels it is as good as that of all, and of few it shows."""
     content, style = (np.full((1, 2, 3), [[[low], [high]]], np.uint8) for low, high in [(98, 102), (50, 150)])
-    expected = as_picture(adain(as_tensor(content), as_tensor(style)))
+    expected = cut_off(as_levels(adain(as_tensor(content), as_tensor(style))))
     assert expected[0, :, 0].tolist() == [51, 148]
-    assert np.array_equal(ColourFix.ADAIN.apply(content, style), expected)
+    assert np.array_equal(ColourFix.ADAIN.apply(content, style, cuts_off=True), expected)
 
 
 @pytest.mark.parametrize("fix", ColourFix)

@@ -10,10 +10,10 @@ import pytest
 from support.runtime_system import add_text_encoders, write_toy_bundle
 
 from dit4sr.runtime import Upscaler
+from dit4sr.runtime.backends.card_fit import check_card
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST
-from dit4sr.runtime.card_fit import check_card
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
 
 

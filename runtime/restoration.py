@@ -1,0 +1,60 @@
+"""A picture on its way to being restored: what was asked for, and how far it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dit4sr.runtime.image.geometry import Geometry
+from dit4sr.runtime.settings import Settings, TileSizes
+
+
+class CancelledError(Exception):
+    """The caller asked to stop: no failure, so none of the errors that have an exit code."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a picture is, counted in runs of an engine."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class Restoration:
+    """One picture on its way."""
+
+    settings: Settings
+    sizes: TileSizes
+    tile_batch: int
+    seed: int
+    prompt: str | None
+    negative: str | None
+    geometry: Geometry
+    progress: Callable[[Progress], None]
+    cancel: threading.Event | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+
+    def tick(self) -> None:
+        """Count one run of an engine; stop if asked to."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise CancelledError("cancelled")
+        self.done += 1
+        self.progress(Progress(self.stage, self.done, self.total))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add a block's duration to the seconds of a stage."""
+        self.stage, start = stage, time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
