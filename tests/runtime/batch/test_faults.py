@@ -222,5 +222,5 @@ def test_a_prompt_that_is_no_text_fails_its_picture_alone(restore, reading_bundl
         "--continue-on-error", "--prompts", tmp_path / "prompts.json", bundle=reading_bundle
     )
     assert (exit_code, statuses(records)) == (9, ONLY_B_FAILED)
-    assert "is no text; expected Unicode" in records["b.png"]["error"]
+    assert "is no Unicode text" in records["b.png"]["error"]
     assert records["b.png"]["exit_code"] == 2
