@@ -51,13 +51,13 @@ class Contract:
         for spec in self.inputs:
             shape = given[spec.name]
             if len(shape) != len(spec.shape):
-                raise self._misfit("reads", spec, spec.shape, shape)
+                raise self._misfit(spec, spec.shape, shape)
             for axis, size in zip(spec.shape, shape, strict=True):
                 if isinstance(axis, str) and axis.isidentifier():
                     sizes.setdefault(axis, size)
         for spec in self.inputs:
             if (wanted := self._measured(spec, spec.shape, sizes)) != given[spec.name]:
-                raise self._misfit("reads", spec, wanted, given[spec.name])
+                raise self._misfit(spec, wanted, given[spec.name])
         made = {}
         for spec in self.outputs:
             told = [axis if axis_names(axis) <= sizes.keys() else ANY for axis in spec.shape]
@@ -88,12 +88,12 @@ class Contract:
         return lengths
 
     def _misfit(
-        self, verb: str, spec: TensorSpec, wanted: Sequence[int | str], found: Sequence[int]
+        self, spec: TensorSpec, wanted: Sequence[int | str], found: Sequence[int]
     ) -> IncompatibleError:
         stated = shown(spec.shape)
         expected = stated if shown(wanted) == stated else f"{shown(wanted)}, for {stated}"
         return IncompatibleError(
-            f"{self.name} {verb} {spec.name}, and is given {shown(found)}", expected=expected, fix=FIX
+            f"{self.name} reads {spec.name}, and is given {shown(found)}", expected=expected, fix=FIX
         )
 
 
