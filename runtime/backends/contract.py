@@ -45,7 +45,7 @@ class Contract:
     def shapes(self, given: Mapping[str, Shape]) -> dict[str, Shape]:
         """The outputs' shapes for inputs of some shapes, which are refused if they contradict each other.
 
-        An output's axis of a name that no input has is ``ANY``.
+        An output's axis of a name that no input has is ``ANY``, and one whose shape is not known has ``()``.
         """
         sizes: dict[str, int] = {}
         for spec in self.inputs:
@@ -192,7 +192,8 @@ def refuse_another_graph(
 ) -> None:
     """Refuse a graph whose tensors are not those of the manifest, in name, type, rank or a fixed size.
 
-    Axes that are names in either say nothing here. A graph that gives no shape at all has ``()``.
+    Axes that are names in either say nothing here, and neither does ``()``: nothing has a shape of no axes,
+    and where none is known there is no other word for it.
     """
     actual = {spec.name: spec for spec in found}
     if actual.keys() != {spec.name for spec in promised}:
@@ -200,7 +201,7 @@ def refuse_another_graph(
     for spec in promised:
         own = actual[spec.name]
         same_type = own.dtype == spec.dtype
-        if not same_type or (own.shape and not _same_sizes(own.shape, spec.shape)):
+        if not same_type or (own.shape and spec.shape and not _same_sizes(own.shape, spec.shape)):
             raise IncompatibleError(
                 f"{component}: its {what} has {spec.name} as {own.dtype} of {shown(own.shape)}",
                 expected=f"{spec.dtype} of {shown(spec.shape)}, as the manifest says",
@@ -214,7 +215,9 @@ def shown(shape: Sequence[int | str]) -> str:
 
 
 def _agree(found: Shape, promised: Shape) -> bool:
-    return len(found) == len(promised) and all(b in {a, ANY} for a, b in zip(found, promised, strict=True))
+    return promised == () or (
+        len(found) == len(promised) and all(b in {a, ANY} for a, b in zip(found, promised, strict=True))
+    )
 
 
 def _same_sizes(one: Sequence[int | str], other: Sequence[int | str]) -> bool:

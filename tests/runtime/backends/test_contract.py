@@ -73,6 +73,14 @@ def test_an_axis_that_is_no_arithmetic(axis):
         Contract("x", component(outputs={"image": (axis,)})).shapes(SHAPES)
 
 
+def test_an_output_of_which_no_shape_is_known_may_have_any():
+    contract = Contract("x", component(outputs={"inner": ()}))
+    CheckedContext(Answering(zeros({"inner": (2, 7)})), contract).run(zeros(SHAPES))
+    refuse_another_graph("x", contract.outputs, [TensorSpec("inner", "float32", (2, "", 7))])
+    with pytest.raises(IncompatibleError, match="float64"):
+        refuse_another_graph("x", contract.outputs, [TensorSpec("inner", "float64", (2, "", 7))])
+
+
 def test_a_size_below_zero_is_not_any_size():
     with pytest.raises(IncompatibleError, match="image would be"):
         Contract("x", component(outputs={"image": ("h-7", 3)})).shapes(SHAPES)
