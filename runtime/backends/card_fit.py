@@ -27,6 +27,12 @@ LATENTS = ((6, 10), (8, 8))
 def check_card(manifest: Manifest) -> None:
     """Refuse a bundle whose model card and components are not of one network."""
     card = manifest.model
+    if card.positions and card.training_tile > (side := card.positions.table_size * card.patch_size):
+        raise IncompatibleError(
+            f"the model card's training_tile is {card.training_tile}",
+            expected=f"at most {side}, the side of its positions' table",
+            fix=FIX,
+        )
     for name, described in _described(card).items():
         if name in manifest.components:
             component = manifest.components[name]
@@ -34,6 +40,7 @@ def check_card(manifest: Manifest) -> None:
             _check_shapes(name, component, described)
             if name.startswith("vae_"):
                 _check_sizes(name, component, card)
+    _check_wires(manifest)
     for name in manifest.text_encoders:
         _check_shapes(name, manifest.components[name], TEXT)
 
@@ -82,6 +89,20 @@ def _check_shapes(name: str, component: Component, described: dict[str, Shape]) 
             raise IncompatibleError(
                 f"{name} has {spec.name} as {shown(spec.shape)}",
                 expected=f"{shown(wanted)}, by the model card",
+                fix=FIX,
+            )
+
+
+def _check_wires(manifest: Manifest) -> None:
+    """Hold the types of what `prepare` makes against what `step` reads by the same names."""
+    made = manifest.components["prepare"].outputs if "prepare" in manifest.components else ()
+    read = manifest.components["step"].inputs if "step" in manifest.components else ()
+    wanted = {spec.name: spec.dtype for spec in read}
+    for spec in made:
+        if spec.dtype != wanted.get(spec.name, spec.dtype):
+            raise IncompatibleError(
+                f"prepare makes {spec.name} as {spec.dtype}",
+                expected=f"{wanted[spec.name]}, as step reads it",
                 fix=FIX,
             )
 

@@ -23,8 +23,11 @@ Shape = tuple[int, ...]
 Kind = tuple[np.dtype[Any], Shape]
 """Type and shape of an array."""
 
-DTYPES = ("float32", "int64", "int32")
-"""Types of what components read: numbers, or tokens. What they make is float32 alone."""
+READ = ("float32", "float16", "int64", "int32")
+MADE = READ[:2]
+"""Types of what components read, tokens among it, and of what they make."""
+ANY = -1
+"""A size that no input tells. Only outputs have one, as inner tensors do that somebody wants to see."""
 FREE = ""
 """An axis of which a graph says no more than that it is there."""
 FIX = "export the bundle anew"
@@ -36,37 +39,30 @@ class Contract:
     def __init__(self, name: str, component: Component) -> None:
         self.name = name
         self.inputs, self.outputs = component.inputs, component.outputs
-        self._dtypes = {spec.name: _dtype(name, spec, DTYPES) for spec in component.inputs}
-        self._dtypes |= {spec.name: _dtype(name, spec, DTYPES[:1]) for spec in component.outputs}
-        told = {
-            axis
-            for spec in self.inputs
-            for axis in spec.shape
-            if isinstance(axis, str) and axis.isidentifier()
-        }
-        for spec in (*self.inputs, *self.outputs):
-            unknown = {each for axis in spec.shape for each in axis_names(axis)} - told
-            if unknown:
-                raise IncompatibleError(
-                    f"{name}: no input tells {min(unknown)!r}, an axis of {spec.name}",
-                    expected=f"arithmetic on {', '.join(sorted(told)) or 'numbers'}",
-                    fix=FIX,
-                )
+        self._dtypes = {spec.name: _dtype(name, spec, READ) for spec in component.inputs}
+        self._dtypes |= {spec.name: _dtype(name, spec, MADE) for spec in component.outputs}
 
     def shapes(self, given: Mapping[str, Shape]) -> dict[str, Shape]:
-        """The outputs' shapes for inputs of some shapes, which are refused if they contradict each other."""
+        """The outputs' shapes for inputs of some shapes, which are refused if they contradict each other.
+
+        An output's axis of a name that no input has is ``ANY``, and one whose shape is not known has ``()``.
+        """
         sizes: dict[str, int] = {}
         for spec in self.inputs:
             shape = given[spec.name]
             if len(shape) != len(spec.shape):
-                raise self._misfit("reads", spec, spec.shape, shape)
+                raise self._misfit(spec, spec.shape, shape)
             for axis, size in zip(spec.shape, shape, strict=True):
                 if isinstance(axis, str) and axis.isidentifier():
                     sizes.setdefault(axis, size)
         for spec in self.inputs:
-            if (wanted := self._measured(spec, sizes)) != given[spec.name]:
-                raise self._misfit("reads", spec, wanted, given[spec.name])
-        return {spec.name: self._measured(spec, sizes) for spec in self.outputs}
+            if (wanted := self._measured(spec, spec.shape, sizes)) != given[spec.name]:
+                raise self._misfit(spec, wanted, given[spec.name])
+        made = {}
+        for spec in self.outputs:
+            told = [axis if axis_names(axis) <= sizes.keys() else ANY for axis in spec.shape]
+            made[spec.name] = self._measured(spec, told, sizes)
+        return made
 
     def answers(self, inputs: Mapping[str, Array]) -> dict[str, Kind]:
         """The kinds of array that the outputs will be; inputs of another kind are refused."""
@@ -78,21 +74,26 @@ class Contract:
         shapes = self.shapes({spec.name: inputs[spec.name].shape for spec in self.inputs})
         return {name: (self._dtypes[name], shape) for name, shape in shapes.items()}
 
-    def _measured(self, spec: TensorSpec, sizes: Mapping[str, int]) -> Shape:
+    def _measured(self, spec: TensorSpec, axes: Sequence[int | str], sizes: Mapping[str, int]) -> Shape:
         try:
-            return tuple(axis_length(axis, sizes) for axis in spec.shape)
+            lengths = tuple(axis_length(axis, sizes) for axis in axes)
         except BadInputError as error:
             raise IncompatibleError(
                 f"{self.name}: {spec.name} has no shape, {error.found}", expected=error.expected, fix=FIX
             ) from None
+        if any(length < 0 and axis != ANY for axis, length in zip(axes, lengths, strict=True)):
+            raise IncompatibleError(
+                f"{self.name}: {spec.name} would be {shown(lengths)}", expected="sizes above zero", fix=FIX
+            )
+        return lengths
 
     def _misfit(
-        self, verb: str, spec: TensorSpec, wanted: Sequence[int | str], found: Sequence[int]
+        self, spec: TensorSpec, wanted: Sequence[int | str], found: Sequence[int]
     ) -> IncompatibleError:
         stated = shown(spec.shape)
         expected = stated if shown(wanted) == stated else f"{shown(wanted)}, for {stated}"
         return IncompatibleError(
-            f"{self.name} {verb} {spec.name}, and is given {shown(found)}", expected=expected, fix=FIX
+            f"{self.name} reads {spec.name}, and is given {shown(found)}", expected=expected, fix=FIX
         )
 
 
@@ -178,7 +179,7 @@ class CheckedContext:
 
 def refuse_other(component: str, tensor: str, found: Kind, promised: Kind | None) -> None:
     """Refuse an answer, or the place for one, of another type or shape than was promised."""
-    if found == promised:
+    if promised is not None and found[0] == promised[0] and _agree(found[1], promised[1]):
         return
     expected = "no such output" if promised is None else f"{promised[0]} of {shown(promised[1])}"
     raise IncompatibleError(
@@ -191,7 +192,8 @@ def refuse_another_graph(
 ) -> None:
     """Refuse a graph whose tensors are not those of the manifest, in name, type, rank or a fixed size.
 
-    Axes that are names in either say nothing here. A graph that gives no shape at all has ``()``.
+    Axes that are names in either say nothing here, and neither does ``()``: nothing has a shape of no axes,
+    and where none is known there is no other word for it.
     """
     actual = {spec.name: spec for spec in found}
     if actual.keys() != {spec.name for spec in promised}:
@@ -199,7 +201,7 @@ def refuse_another_graph(
     for spec in promised:
         own = actual[spec.name]
         same_type = own.dtype == spec.dtype
-        if not same_type or (own.shape and not _same_sizes(own.shape, spec.shape)):
+        if not same_type or (own.shape and spec.shape and not _same_sizes(own.shape, spec.shape)):
             raise IncompatibleError(
                 f"{component}: its {what} has {spec.name} as {own.dtype} of {shown(own.shape)}",
                 expected=f"{spec.dtype} of {shown(spec.shape)}, as the manifest says",
@@ -209,7 +211,13 @@ def refuse_another_graph(
 
 def shown(shape: Sequence[int | str]) -> str:
     """A shape for people, such as ``1×16×height``."""
-    return "×".join(str(axis) if axis != FREE else "?" for axis in shape) or "no axes"
+    return "×".join("?" if axis in {FREE, ANY} else str(axis) for axis in shape) or "no axes"
+
+
+def _agree(found: Shape, promised: Shape) -> bool:
+    return promised == () or (
+        len(found) == len(promised) and all(b in {a, ANY} for a, b in zip(found, promised, strict=True))
+    )
 
 
 def _same_sizes(one: Sequence[int | str], other: Sequence[int | str]) -> bool:

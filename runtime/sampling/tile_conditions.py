@@ -8,6 +8,8 @@ import tempfile
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.errors import IncompatibleError
+
 Floats = NDArray[np.float32]
 
 SPILL = 1 << 30
@@ -20,6 +22,7 @@ class TileConditions:
     def __init__(self, tiles: int) -> None:
         self._tiles = tiles
         self._own: dict[str, Floats] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.shared: dict[str, Floats] = {}
 
     def put(self, index: int, tensors: dict[str, Floats]) -> None:
@@ -27,6 +30,13 @@ class TileConditions:
         for name, values in tensors.items():
             if index == 0:
                 self.shared[name] = values.copy()
+                self._shapes[name] = values.shape
+            elif values.shape != self._shapes[name]:
+                raise IncompatibleError(
+                    f"prepare makes {name} of shape {self._shapes[name]}, then {values.shape}",
+                    expected="one shape for tiles of one size",
+                    fix="export the bundle anew",
+                )
             elif name in self._own:
                 self._own[name][index] = values
             elif not np.array_equal(values, self.shared[name]):

@@ -34,6 +34,7 @@ def changed(path, tmp_path, change) -> Any:
         ("vae_factor", 8, "by the model card's vae_factor of 8"),
         ("vae_factor", 2, "by the model card's vae_factor of 2"),
         ("vae_factor", 1 << 62, "by the model card's vae_factor"),
+        ("training_tile", 368, "training_tile is 368; expected at most 48, the side of its positions' table"),
         ("text_channels", 13, r"prepare has text as rows×text×12; expected \?×\?×13, by the model card"),
         ("pooled_channels", 7, r"prepare has pooled as rows×6; expected \?×7, by the model card"),
         (
@@ -129,6 +130,16 @@ def test_components_that_are_none(toy_bundle, tmp_path, change):
         Bundle.open(changed(toy_bundle, tmp_path, change))
     str(refusal.value).encode()
     assert len(str(refusal.value)) < 400
+
+
+def test_what_prepare_makes_is_what_step_reads(toy_bundle, tmp_path):
+    def narrow(document):
+        document["components"]["prepare"]["outputs"][2]["dtype"] = "float16"
+
+    with pytest.raises(
+        IncompatibleError, match="makes modulation as float16; expected float32, as step reads"
+    ):
+        check_card(Bundle.open(changed(toy_bundle, tmp_path, narrow)).manifest)
 
 
 def test_a_text_encoder_answers_in_rows(tmp_path):

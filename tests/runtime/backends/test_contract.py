@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from dit4sr.runtime.backends.contract import CheckedContext, Contract, refuse_another_graph, shown
+from dit4sr.runtime.backends.contract import ANY, CheckedContext, Contract, refuse_another_graph, shown
 from dit4sr.runtime.backends.onnxruntime.backend import host_array
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.manifest import Component, FileRecord, TensorSpec
@@ -57,9 +57,14 @@ def test_inputs_that_contradict_the_manifest_or_each_other(name, shape, said):
 
 
 @pytest.mark.parametrize("axis", ["unheard", "h*unheard", "8*h*heights"])
-def test_an_output_of_which_no_input_tells_the_size(axis):
-    with pytest.raises(IncompatibleError, match=r"x: no input tells '(unheard|heights)', an axis of image"):
-        Contract("x", component(outputs={"image": ("images", axis)}))
+def test_an_axis_that_no_input_tells_may_have_any_size_and_nothing_else_may(axis):
+    contract = Contract("x", component(outputs={"image": ("images", axis)}))
+    assert contract.shapes(SHAPES) == {"image": (1, ANY)}
+    for size in (1, 7):
+        CheckedContext(Answering(zeros({"image": (1, size)})), contract).run(zeros(SHAPES))
+    for shape in ((2, 7), (1,), (1, 7, 7)):
+        with pytest.raises(IncompatibleError, match=r"expected float32 of 1×\?"):
+            CheckedContext(Answering(zeros({"image": shape})), contract).run(zeros(SHAPES))
 
 
 @pytest.mark.parametrize("axis", ["h//0", "h**2", "h.real", "(", "-h", ""])
@@ -68,9 +73,22 @@ def test_an_axis_that_is_no_arithmetic(axis):
         Contract("x", component(outputs={"image": (axis,)})).shapes(SHAPES)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "object", "string", "seq(tensor(float))"])
-def test_answers_are_float32(dtype):
-    with pytest.raises(IncompatibleError, match=r"x has image as .*; expected float32"):
+def test_an_output_of_which_no_shape_is_known_may_have_any():
+    contract = Contract("x", component(outputs={"inner": ()}))
+    CheckedContext(Answering(zeros({"inner": (2, 7)})), contract).run(zeros(SHAPES))
+    refuse_another_graph("x", contract.outputs, [TensorSpec("inner", "float32", (2, "", 7))])
+    with pytest.raises(IncompatibleError, match="float64"):
+        refuse_another_graph("x", contract.outputs, [TensorSpec("inner", "float64", (2, "", 7))])
+
+
+def test_a_size_below_zero_is_not_any_size():
+    with pytest.raises(IncompatibleError, match="image would be"):
+        Contract("x", component(outputs={"image": ("h-7", 3)})).shapes(SHAPES)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "int64", "object", "string", "seq(tensor(float))"])
+def test_answers_are_floats(dtype):
+    with pytest.raises(IncompatibleError, match=r"x has image as .*; expected float32 or float16"):
         Contract("x", component(dtype=dtype))
 
 

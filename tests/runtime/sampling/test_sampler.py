@@ -183,3 +183,10 @@ def test_tile_conditions_keep_shared_tensors_once_and_spill_large_ones(monkeypat
     for index in range(4):
         np.testing.assert_array_equal(kept.get(index)["image"], own[index])
     assert isinstance(kept.get(0)["image"].base, np.memmap) or isinstance(kept.get(0)["image"], np.memmap)
+
+
+def test_tensors_of_tiles_of_one_size_have_one_shape():
+    kept = TileConditions(3)
+    kept.put(0, {"image": np.zeros((2, 3), dtype=np.float32)})
+    with pytest.raises(IncompatibleError, match="prepare makes image of shape"):
+        kept.put(1, {"image": np.zeros((2, 4), dtype=np.float32)})
