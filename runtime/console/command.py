@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from dit4sr.runtime.errors import INTERNAL_ERROR, INTERRUPTED, Dit4srError
+from dit4sr.runtime.version import version
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -34,19 +35,9 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
         if os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}:
             traceback.print_exc()
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
+        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {version()})"
         return _fail(f"internal error: {line}; {report}", INTERNAL_ERROR)
     return result if isinstance(result, int) else 0
-
-
-def _version() -> str:
-    # It takes as long to import as half of NumPy, and is needed only when all is lost.
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-    try:
-        return version("dit4sr")
-    except PackageNotFoundError:
-        return "from a checkout"
 
 
 def _fail(line: str, exit_code: int) -> int:
