@@ -34,9 +34,7 @@ def __getattr__(name: str) -> Any:
     import importlib  # noqa: PLC0415
 
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415
-
-        return version("dit4sr")
+        return importlib.import_module("dit4sr.runtime.console.version").version()
     if name == "errors":
         return importlib.import_module("dit4sr.runtime.errors")
     if name in __all__:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dit4sr.runtime.restored import Restored
+    from dit4sr.runtime.image.restored import Restored
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
 __all__ = ["Restored", "Settings", "Upscaler"]
 
 _HOMES = {
-    "Restored": "dit4sr.runtime.restored",
+    "Restored": "dit4sr.runtime.image.restored",
     "Settings": "dit4sr.runtime.settings",
     "Upscaler": "dit4sr.runtime.upscaler",
 }

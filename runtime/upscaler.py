@@ -27,12 +27,12 @@ from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.image.inputs import AnyPicture, photo_of
 from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.image.restored import Restored
 from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
-from dit4sr.runtime.restored import Restored
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler

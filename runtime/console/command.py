@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from dit4sr.runtime.console.signals import EXIT_CODES, EndingSignals
+from dit4sr.runtime.console.version import version
 from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError, OutOfMemoryError, in_one_line, is_debugging
 from dit4sr.runtime.interruption import LEFTOVERS
 
@@ -57,7 +58,7 @@ def _run(command: click.Command, arguments: Sequence[str] | None, signals: Endin
     except Exception as error:
         if is_debugging():
             traceback.print_exc()
-        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {_version()})"
+        report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {version()})"
         return _fail(f"{in_one_line(error)}; {report}", INTERNAL_ERROR)
     return result if isinstance(result, int) else 0
 
@@ -73,16 +74,6 @@ def _invoke(command: click.Command, arguments: Sequence[str] | None, signals: En
         if signals.received is None and isinstance(error.__cause__, EOFError):
             raise error.__cause__ from None
         raise KeyboardInterrupt from error
-
-
-def _version() -> str:
-    # It takes as long to import as half of NumPy, and is needed only when all is lost.
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-    try:
-        return version("dit4sr")
-    except PackageNotFoundError:
-        return "from a checkout"
 
 
 def _fail(line: str, exit_code: int) -> int:

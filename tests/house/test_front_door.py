@@ -30,6 +30,14 @@ def test_what_it_offers_is_there_and_is_the_runtimes():
     assert dit4sr.__version__ == importlib.metadata.version("dit4sr")
 
 
+def test_a_checkout_that_is_not_installed_says_so(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert dit4sr.__version__ == "from a checkout"
+
+
 def test_what_it_does_not_offer_is_missed_as_anywhere():
     with pytest.raises(AttributeError, match="module 'dit4sr' has no attribute 'Upscale'"):
         _ = dit4sr.Upscale

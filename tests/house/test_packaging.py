@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -123,6 +124,20 @@ def test_the_wheel_holds_every_module(wheel, tmp_path):
     installed = tmp_path / "dit4sr"
     assert {p.name for p in installed.glob("*.py")} == {p.name for p in (ROOT / DOOR).glob("*.py")}
     assert (installed / "py.typed").is_file()
+    script = "import dit4sr; print(dit4sr.__version__, dit4sr.__file__, dit4sr.errors.__file__)"
+    printed = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed.split() == [
+        project()["project"]["version"],
+        str(installed / "__init__.py"),
+        str(installed / "runtime" / "errors.py"),
+    ]
     for folder in PARTS:
         in_tree = {p.relative_to(ROOT / folder) for p in (ROOT / folder).rglob("*.py")}
         part = installed / folder
