@@ -5,7 +5,7 @@
 #   the kernels' tests 90, four benchmarks 25 each, the full-size step $BUDGET (320) and its own measurement of the GPU.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export PYTHONPATH="$PWD/.types${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 records="${OUT:-bench/results}"
 commit="${COMMIT:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)}"
 budget="${BUDGET:-320}"

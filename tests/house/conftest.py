@@ -19,9 +19,9 @@ def wheel(tmp_path_factory) -> Path:
     source = place / "source"
     clone = ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", source]
     subprocess.run(clone, check=True, capture_output=True)
-    for folder in ("bench", "calibrate", "export", "kernels", "runtime"):
-        shutil.rmtree(source / folder)
-        subprocess.run(["cp", "-r", ROOT / folder, source], check=True)
+    for folder in ("bench", "calibrate", "dit4sr", "export", "kernels", "runtime"):
+        shutil.rmtree(source / folder, ignore_errors=True)
+        subprocess.run(["cp", "-a", ROOT / folder, source], check=True)
     subprocess.run(["cp", ROOT / "pyproject.toml", source], check=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", place, source], check=True)

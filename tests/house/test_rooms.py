@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ["bench", "calibrate", "export", "kernels", "runtime"]
+FOLDERS = ["bench", "calibrate", "dit4sr", "export", "kernels", "runtime"]
 MOST = 13
 """Modules of a room: about a dozen."""
 

@@ -1,0 +1,30 @@
+"""``dit4sr``, or ``python -m dit4sr``: what belongs to all commands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dit4sr.runtime.console.command import run_command
+
+
+@click.group(
+    name="dit4sr",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    epilog="To restore photos: dit4sr-upscale. To make, quantise and measure bundles: dit4sr-export, "
+    "dit4sr-calibrate, dit4sr-bench.",
+)
+@click.version_option(package_name="dit4sr")
+def command() -> None:
+    """Restore and enlarge real-world photos with DiT4SR, without PyTorch."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run_command(command))
+
+
+if __name__ == "__main__":
+    main()
