@@ -105,6 +105,9 @@ def test_standard_input_and_output(toy_bundle, folder):
         (["{in}/notes.md", "-o", "{out}"], "no picture"),
         (["{in}", "-o", "-"], "2 pictures into one output"),
         (["-", "-o", "{out}"], "expected a file ending in"),
+        (["{in}/a.png", "-o", "{out}.gif"], "not written as GIF; expected a file ending in png, jpg"),
+        (["{in}", "-o", "{out}.heic"], "not written as HEIC; expected a file ending in png, jpg"),
+        (["{in}", "-o", "{out}.png"], "2 pictures into one output, {out}.png; expected a folder for -o"),
         (["{in}", "-o", "{in}"], "is itself an input"),
         (["{in}", "-o", "{in}", "--overwrite"], "is itself an input"),
         (["{in}/a.png", "-o", "{in}/a.png", "--overwrite"], "is itself an input"),
@@ -131,10 +134,11 @@ def test_misuse_is_one_clear_line(upscale, folder, tmp_path, capfd, arguments, w
     filled = [text.format(**{"in": folder, "out": tmp_path / "out"}) for text in arguments]
     assert upscale(*filled) in {2, 3, 4}
     error = capfd.readouterr().err
-    assert words in error
+    assert words.format(**{"in": folder, "out": tmp_path / "out"}) in error
     assert "Traceback" not in error
     assert digests(folder) == before
     assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+    assert list(tmp_path.glob("out.*")) == []
 
 
 def test_two_pictures_do_not_become_one(upscale, folder, tmp_path, capfd):
