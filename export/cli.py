@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from dit4sr.export import architectures
 from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_options, takers
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
-from dit4sr.runtime.console.options import PATH, force_option, json_option
+from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
 from dit4sr.runtime.console.output import check_target, print_result
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
@@ -197,7 +196,7 @@ def _request(options: dict[str, Any]) -> ExportRequest:
         random_weights=options["random_weights"],
         choices=options,
         precision=options["precision"],
-        is_precision_typed=_is_typed("precision"),
+        is_precision_typed="precision" in typed_options(),
         static=options["static"],
         replace=options["force"],
         verify=not options["no_verify"],
@@ -211,13 +210,8 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
     """An option of an engine that is not built would do nothing, and nobody would say so."""
     for each in engine_options():
         kinds = takers(each)
-        if _is_typed(str(each.name)) and not set(kinds) & set(options["engines"]):
+        if each.name in typed_options() and not set(kinds) & set(options["engines"]):
             raise click.UsageError(f"{each.opts[0]} is for --engine {' or '.join(kinds)}")
-
-
-def _is_typed(name: str) -> bool:
-    """True if the user wrote this option, rather than leaving it at its default."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _repeatable_command() -> str:

@@ -22,6 +22,7 @@ from dit4sr.runtime.console.options import (
     steps_option,
     threads_option,
     trust_engines_option,
+    typed_options,
 )
 from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.errors import SomeInputsFailedError
@@ -74,7 +75,7 @@ EXAMPLES = (
         type=click.Choice(ENDINGS),
         default="auto",
         show_default=True,
-        help="Format of the outputs; auto keeps the input's. (What -x is in realesrgan-ncnn, TTA, is not here.)",
+        help="Format of the outputs; auto keeps the input's. (Not TTA, which -x is in realesrgan-ncnn.)",
     ),
     option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."),
     option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile."),
@@ -174,7 +175,7 @@ EXAMPLES = (
     type=click.Choice(["auto", "plain", "none"]),
     default="auto",
     show_default=True,
-    help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
+    help="auto: a line that moves on a terminal; plain: a line a picture; none: not even the last line.",
 )
 @click.version_option(package_name="dit4sr")
 def command(
@@ -306,7 +307,9 @@ def _run(
     from dit4sr.runtime.batch.ledger import Ledger
     from dit4sr.runtime.batch.records import opened_records, print_record, write_record
     from dit4sr.runtime.batch.sheet import opened_sheet
-    from dit4sr.runtime.console.progress import PictureProgress, StatusLine
+    from dit4sr.runtime.batch.summary import Summary
+    from dit4sr.runtime.batch.unused import Unused
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine, warn
 
     for notice in upscaler.notices:
         click.echo(f"note: {notice}", err=True)
@@ -314,22 +317,28 @@ def _run(
     line = StatusLine(is_wanted=progress == "auto")
     pictures = PictureProgress(line, len(items))
     job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
-    finished, failed = 0, 0
+    unused, summary = Unused(upscaler, items, config, typed_options()), Summary(config.seed)
+    warn(unused.before())
     with opened_records(json_file) as stream, opened_sheet(sheet, upscaler, items, config) as show:
         try:
             for record in job.run():
-                finished += 1
-                failed += record.status == "failed"
+                summary.count(record)
+                unused.see(record)
                 pictures.finish_picture()
                 write_record(record, stream)
                 show(record)
                 print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
             line.clear()
-            click.echo(f"stopped after {finished} of {len(items)}; go on with --resume", err=True)
+            click.echo(f"stopped after {summary.finished} of {len(items)}; go on with --resume", err=True)
             raise
-    if failed:
-        raise SomeInputsFailedError(f"{failed} of {len(items)} pictures failed", fix="see the lines above")
+    warn(unused.after())
+    if progress != "none":
+        click.echo(summary.line(), err=True)
+    if summary.failed:
+        raise SomeInputsFailedError(
+            f"{summary.failed} of {len(items)} pictures failed", fix="see the lines above"
+        )
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ class Job:
         config = self.config
         name = str(item.source or "the input")
         photo = read_photo(content, name, most_pixels=config.settings.most_pixels)
-        caption = config.captions.of(item.source)
+        caption = self._captions.of(item.source)
         restored = self.upscaler.upscale(
             photo.rgb,
             prompt=caption,
@@ -146,6 +146,7 @@ class Job:
                 "input_size": list(photo.size),
                 "output_size": [width, height],
                 "seed": restored.seed,
+                "job_seed": config.seed,
                 "prompt": caption,
                 "seconds": restored.seconds,
                 "backend": self.upscaler.backend,
@@ -168,11 +169,15 @@ class Job:
             self.ledger.write(entry)
         write_whole(item.target, output, replace=replaces)
 
+    @property
+    def _captions(self) -> Captions:
+        return replace(self.config.captions, reads_sidecars=self.upscaler.reads_words)
+
     def _recipe(self, item: Item, content: bytes) -> str:
         """Digest of everything that decides the output's bytes; of a captioner only its command counts."""
         config = self.config
-        words = config.captions.written(item.source)
-        captioner = config.captions.captioner
+        words = self._captions.written(item.source)
+        captioner = self._captions.captioner
         parts = {
             "input": hashlib.sha256(content).hexdigest(),
             "bundle": self.upscaler.digest,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dit4sr.runtime.console.help import Decorator, option
 from dit4sr.runtime.console.output import PIPE
@@ -94,6 +95,17 @@ def seed_option() -> Decorator:
     return option(
         "--seed", type=SeedType(), default="0", show_default=True, metavar="N|random", help="Of the noise."
     )
+
+
+def typed_options() -> dict[str, str]:
+    """The options that the user wrote, rather than leaving them at their defaults, by parameter name."""
+    context = click.get_current_context()
+    return {
+        str(each.name): next(spelling for spelling in each.opts if spelling.startswith("--"))
+        for each in context.command.params
+        if isinstance(each, click.Option)
+        and context.get_parameter_source(str(each.name)) is ParameterSource.COMMANDLINE
+    }
 
 
 class DeviceType(click.Choice):  # type: ignore[type-arg]  # generic only from click 8.2 on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,12 @@ def show_progress(line: str) -> None:
     """Say on a terminal, in a line that stays, what long work has come to."""
     if sys.stderr.isatty():
         click.echo(f"… {line}", err=True)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Say what the user should know and nothing is stopped by."""
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
 
 
 class StatusLine:

@@ -92,7 +92,8 @@ def test_standard_input_and_output(toy_bundle, folder):
     )
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("PNG", (32, 32))
-    assert done.stderr == b""  # quiet in a pipe
+    # One line in a pipe.
+    assert re.fullmatch(r"1 picture restored in [0-9.]+ s, seed 0\n", done.stderr.decode())
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,7 @@ def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
     assert len(records) == 2
     first = records[0]
     assert first["seed"] == picture_seed(7, "a.png")
+    assert first["job_seed"] == 7
     assert first["input_sha256"] == digests(folder)["a.png"]
     assert first["output_sha256"] == digests(tmp_path / "out")["a.png"]
     assert (first["input_size"], first["output_size"]) == ([8, 8], [32, 32])
@@ -209,6 +211,28 @@ def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
     assert "tensorrt passed over: the bundle holds no engines for it" in first["passed_over"]
     assert first["settings"]["steps"] == 2
     assert first["settings"]["guidance"] == 3.0  # the bundle's, filled in
+
+
+def test_a_drawn_seed_is_in_the_last_line_and_in_every_record_and_repeats_the_job(
+    upscale, folder, tmp_path, capfd
+):
+    assert upscale(folder, "-o", tmp_path / "first", "--seed", "random", "--json", "-") == 0
+    printed = capfd.readouterr()
+    [seed] = {json.loads(line)["job_seed"] for line in printed.out.splitlines()}
+    assert printed.err.splitlines()[-1].endswith(f", seed {seed}")
+    assert upscale(folder, "-o", tmp_path / "again", "--seed", seed) == 0
+    assert digests(tmp_path / "again") == digests(tmp_path / "first")
+
+
+def test_the_last_line_counts_what_became_of_the_pictures(upscale, folder, tmp_path, capfd):
+    (folder / "z.png").write_bytes(b"")
+    words = (folder, "-o", tmp_path / "out", "--continue-on-error")
+    assert upscale(*words, "--seed", "3") == 9
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"2 pictures restored in [0-9.]+ s, 1 failed, seed 3", lines[-2])
+    assert upscale(*words, "--skip-existing") == 9
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"0 pictures restored in [0-9.]+ s, 2 skipped, 1 failed, seed 0", lines[-2])
 
 
 def test_a_picture_after_json_is_not_written_into(upscale, folder, tmp_path, capfd):
@@ -255,7 +279,7 @@ def test_a_dry_run_touches_nothing(upscale, folder, tmp_path, capsys):
 def test_plain_progress_is_a_line_a_picture(upscale, folder, tmp_path, capfd):
     assert upscale(folder, "-o", tmp_path / "out", "--progress", "plain") == 0
     lines = capfd.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["a.png", "b.jpg"]
+    assert [line.split(":")[0] for line in lines[:-1]] == ["a.png", "b.jpg"]
     assert "32×32 in" in lines[0]
 
 
