@@ -310,26 +310,30 @@ def _run(
     from dit4sr.runtime.batch.summary import Summary
     from dit4sr.runtime.batch.unused import Unused
     from dit4sr.runtime.console.progress import PictureProgress, StatusLine, warn
+    from dit4sr.runtime.costs.bundle_costs import BundleCosts
+    from dit4sr.runtime.costs.rates import NOMINAL
 
     for notice in upscaler.notices:
         click.echo(f"note: {notice}", err=True)
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = StatusLine(is_wanted=progress == "auto")
-    pictures = PictureProgress(line, len(items))
-    job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
+    costs = BundleCosts(upscaler.bundle)
+    pictures = PictureProgress(line, len(items), lambda plan: costs.run_seconds(plan, NOMINAL) or {})
+    ledger = Ledger(Path(output)) if is_folder else None
+    job = Job(upscaler, items, config, ledger, pictures.update, pictures.begin)
     unused, summary = Unused(upscaler, items, config, typed_options()), Summary(config.seed)
     warn(unused.before())
     with opened_records(json_file) as stream, opened_sheet(sheet, upscaler, items, config) as show:
         try:
-            for record in job.run():
-                summary.count(record)
-                unused.see(record)
-                pictures.finish_picture()
-                write_record(record, stream)
-                show(record)
-                print_record(record, is_plain=progress == "plain" or line.is_shown)
+            with pictures:
+                for record in job.run():
+                    summary.count(record)
+                    unused.see(record)
+                    pictures.finish_picture()
+                    write_record(record, stream)
+                    show(record)
+                    print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
-            line.clear()
             click.echo(f"stopped after {summary.finished} of {len(items)}; go on with --resume", err=True)
             raise
     warn(unused.after())

@@ -48,6 +48,10 @@ class Components:
                 if self._users[name] == 0 and (self._is_closed or not self._keep):
                     self._engines.pop(name, None)
 
+    def has_open(self, name: str) -> bool:
+        """True if a component need not be opened before it is used."""
+        return name in self._engines
+
     def close(self) -> None:
         """Drop everything that is not in use now, and the rest as it falls idle."""
         with self._lock:

@@ -46,3 +46,19 @@ class Plan:
             "step": self.schedule.steps * -(-tiles // self.tile_batch),
             "vae_decoder": vae_tiles,
         }
+
+    def left(self, counted: int) -> Mapping[str, int]:
+        """The runs that are left of each engine after so many, of which `prepare`'s are not counted."""
+        left = dict(self.runs)
+        if counted > left["vae_encoder"]:
+            left["prepare"] = 0
+        for name in ("vae_encoder", "step", "vae_decoder"):
+            over = min(left[name], counted)
+            left[name] -= over
+            counted -= over
+        return left
+
+    @property
+    def counted(self) -> int:
+        """The runs of all engines but `prepare`."""
+        return sum(self.runs.values()) - self.runs["prepare"]

@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.choice import Choice, choose
 from dit4sr.runtime.backends.compatibility import AUTO
-from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.components import Components
+from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
+from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
-from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
-from dit4sr.runtime.sampling.tiles import Tiling
 from dit4sr.runtime.settings import Settings, TileSizes
 
 Floats = NDArray[np.float32]
@@ -44,11 +44,12 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is, counted in runs of an engine."""
+    """How far a picture is, counted in runs of an engine; `prepare`'s are not counted."""
 
     stage: str
     done: int
     total: int
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -67,29 +68,30 @@ class _Restoration:
 
     settings: Settings
     sizes: TileSizes
-    tile_batch: int
     seed: int
     prompt: str | None
     negative: str | None
     geometry: Geometry
+    plan: Plan
     progress: Callable[[Progress], None]
+    status: ShowStatus
     cancel: threading.Event | None
     seconds: dict[str, float] = field(default_factory=dict)
     stage: str = ""
     done: int = 0
-    total: int = 0
 
     def tick(self) -> None:
         """Count one run of an engine; stop if asked to."""
         if self.cancel is not None and self.cancel.is_set():
             raise CancelledError("cancelled")
         self.done += 1
-        self.progress(Progress(self.stage, self.done, self.total))
+        self.progress(Progress(self.stage, self.done, self.plan.counted, self.plan))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add a block's duration to the seconds of a stage."""
         self.stage, start = stage, time.perf_counter()
+        self.status(stage)
         try:
             yield
         finally:
@@ -175,25 +177,29 @@ class Upscaler:
         seed: int = 0,
         settings: Settings | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
+        status: ShowStatus = show_nothing,
         cancel: threading.Event | None = None,
     ) -> Restored:
         """Restore ``[height, width, 3]`` or ``[height, width]`` bytes; the same inputs give the same bytes.
 
         ``prompt`` is a caption, cleaned and completed by the settings' wording. ``progress`` is called and
-        ``cancel`` is looked at between runs of an engine. If memory runs out, the picture is begun once more
-        with tiles of half the side.
+        ``cancel`` is looked at between runs of an engine; ``status`` is told which stage begins. If memory
+        runs out, the picture is begun once more with tiles of half the side.
         """
         rgb = _as_rgb(picture)
         settings = settings or Settings()
+        geometry = self.geometry(rgb.shape[1], rgb.shape[0], settings)
+        sizes = TileSizes.of(settings, self.card)
         work = _Restoration(
             settings=settings,
-            sizes=TileSizes.of(settings, self.card),
-            tile_batch=settings.tile_batch,
+            sizes=sizes,
             seed=_checked_seed(seed),
             prompt=prompt,
             negative=negative,
-            geometry=self.geometry(rgb.shape[1], rgb.shape[0], settings),
+            geometry=geometry,
+            plan=Plan.of(geometry, settings, self.card, sizes),
             progress=progress,
+            status=status,
             cancel=cancel,
         )
         result, warnings = self._restore_within_memory(rgb, work)
@@ -219,7 +225,8 @@ class Upscaler:
         if isinstance(outcome, OutOfMemoryError) and smaller is not None:
             pixels = [size.tile * self.card.vae_factor for size in (work.sizes, smaller)]
             warnings = (f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}",)
-            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            work.sizes, work.done = smaller, 0
+            work.plan = replace(Plan.of(work.geometry, work.settings, self.card, smaller), tile_batch=1)
             # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
             with suppress(IncompatibleError):
                 outcome = self._attempt(rgb, work)
@@ -237,20 +244,17 @@ class Upscaler:
             return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
     def _restore(self, rgb: Picture, work: _Restoration) -> Picture:
-        card, settings, sizes = self.card, work.settings, work.sizes
+        card, settings, plan = self.card, work.settings, work.plan
         enlarged = work.geometry.enlarge(rgb)
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
-        tiling = Tiling.cover(height, width, sizes.tile, sizes.overlap, card.patch_size)
-        vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
-        schedule = settings.schedule(card)
-        work.total = 2 * len(vae_tiling.tiles) + schedule.steps * -(-len(tiling.tiles) // work.tile_batch)
+        schedule = plan.schedule
         coder = PictureCoder(self._backend, card, work.tick)
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):
             prompts = self._prompts(work, schedule.branches)
-        with work.timed("vae_encoder"), self._components.use("vae_encoder") as engine:
-            moments = coder.encode(engine.context(), enlarged, vae_tiling)
+        with self._engine("vae_encoder", work) as engine:
+            moments = coder.encode(engine.context(), enlarged, plan.vae_tiling)
         # The order of the draws is the released one: the starting noise, then one posterior per branch.
         noise = stream.normal([1, card.latent_channels, height, width])[0]
         conditions = Conditions(
@@ -259,23 +263,32 @@ class Upscaler:
             schedule.timesteps,
         )
         del moments
-        sampler = self._sampler(schedule, conditions, tiling, work.tile_batch)
-        with work.timed("prepare"), self._components.use("prepare") as engine:
+        sampler = self._sampler(plan, conditions)
+        with self._engine("prepare", work) as engine:
             sampler.prepare(engine)
-        with work.timed("step"), self._components.use("step") as engine:
+        with self._engine("step", work) as engine:
             latent = sampler.sample(engine, noise, work.tick)
-        with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
-            picture = coder.decode(engine.context(), latent, vae_tiling)
+        with self._engine("vae_decoder", work) as engine:
+            picture = coder.decode(engine.context(), latent, plan.vae_tiling)
         with work.timed("colour"):
             picture = settings.colour.apply(picture, enlarged)
         return work.geometry.finish(picture)
 
-    def _sampler(
-        self, schedule: SamplingSchedule, conditions: Conditions, tiling: Tiling, batch: int
-    ) -> Sampler:
+    @contextmanager
+    def _engine(self, name: str, work: _Restoration) -> Iterator[Engine]:
+        """Lend the engine of a stage, and say so where that means minutes of opening it first."""
+        with work.timed(name):
+            if not self._components.has_open(name):
+                work.status(f"opening {name}")
+            with self._components.use(name) as engine:
+                work.status(name)
+                yield engine
+
+    def _sampler(self, plan: Plan, conditions: Conditions) -> Sampler:
+        backend, card, schedule, tiling = self._backend, self.card, plan.schedule, plan.tiling
         if tiling.is_whole:
-            return WholeSampler(self._backend, self.card, schedule, conditions)
-        return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
+            return WholeSampler(backend, card, schedule, conditions)
+        return TiledSampler(backend, card, schedule, conditions, tiling=tiling, batch=plan.tile_batch)
 
     def _prompts(self, work: _Restoration, branches: int) -> list[Embedding]:
         """Make the embeddings of the branches, negative before positive."""

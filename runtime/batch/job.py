@@ -76,6 +76,7 @@ class Job:
     config: JobConfig
     ledger: Ledger | None = None
     progress: Callable[[Item, Progress], None] = lambda *_: None
+    status: Callable[[Item, str], None] = lambda *_: None
 
     def run(self) -> Iterator[Record]:
         """Yield a record for each picture, as it is finished."""
@@ -127,6 +128,7 @@ class Job:
             seed=config.seed_of(item),
             settings=config.settings,
             progress=lambda progress: self.progress(item, progress),
+            status=lambda stage: self.status(item, stage),
         )
         height, width = restored.picture.shape[:2]
         result = replace(photo, rgb=restored.picture)

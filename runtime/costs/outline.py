@@ -84,6 +84,8 @@ class Outline:
 
 def read_outline(file: Path) -> Outline:
     """Read the outline of an ONNX file; one that is none is refused in one line."""
+    if not file.is_file():
+        raise IntegrityError(f"{file} is missing", fix="copy the bundle again, or export it anew")
     try:
         with file.open("rb") as opened:
             # Mapped, not read: the weights that stand between the nodes are stepped over. The mapping goes
