@@ -16,9 +16,10 @@ from dit4sr.runtime.console.help import Example, add_options, group, grouped_com
 from dit4sr.runtime.console.names import NamesType
 from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
 from dit4sr.runtime.console.output import check_target, print_result
-from dit4sr.runtime.console.progress import show_progress
+from dit4sr.runtime.console.progress import StatusLine, show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
 from dit4sr.runtime.console.sizes import SIZE
+from dit4sr.runtime.console.table import format_bytes
 
 if TYPE_CHECKING:
     from dit4sr.export.request import ExportRequest
@@ -117,13 +118,15 @@ def command(
     if sum(map(bool, (is_description, inspected, verified))) > 1:
         raise click.UsageError("--describe, --inspect and --verify exclude one another")
     check_target(json_file, replace=options["force"])
+    # Whoever only looks needs none of what exporting takes.
     if verified:
         _verify(verified, json_file)
         return
-    require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
     if inspected:
         _inspect(inspected, json_file)
-    elif is_description:
+        return
+    require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
+    if is_description:
         _describe(options, json_file)
     else:
         _export(options, json_file)
@@ -143,16 +146,21 @@ def _verify(path: Path, json_file: str | None) -> None:
     from dit4sr.runtime.bundles.bundle import Bundle
 
     bundle = Bundle.open(path)
-    bundle.verify()
     files = bundle.manifest.files()
-    found = {"bundle": str(path), "files": len(files), "bytes": sum(record.bytes for record in files)}
-    text = f"{path}: {len(files)} files, {found['bytes']:,} bytes, all as the manifest says"
+    size, done = sum(record.bytes for record in files), 0
+    with StatusLine() as line:
+        for record in files:
+            line.show(f"{record.path}  {100 * done // max(size, 1)}% of {format_bytes(size)} verified")
+            bundle.checked((record,))
+            done += record.bytes
+    found = {"bundle": str(path), "files": len(files), "bytes": size}
+    text = f"{path}: {len(files)} files, {size:,} bytes, all as the manifest says"
     print_result(text, found, json_file)
 
 
 def _inspect(path: Path, json_file: str | None) -> None:
-    from dit4sr.export.reports.inspection import format_inspection, inspection_json
     from dit4sr.runtime.bundles.bundle import Bundle
+    from dit4sr.runtime.doctor.inspection import format_inspection, inspection_json
 
     bundle = Bundle.open(path)
     print_result(format_inspection(bundle), inspection_json(bundle), json_file)

@@ -76,6 +76,10 @@ class Outline:
     tensors: Mapping[str, Tensor]
     weights: frozenset[str]
 
+    def element(self, name: str) -> int:
+        """The number of a tensor's type; 0 where the graph does not state it."""
+        return self.tensors[name].element if name in self.tensors else 0
+
     @property
     def operators(self) -> Counter[str]:
         """How often each operator occurs, with its domain where that is not ONNX's own."""
