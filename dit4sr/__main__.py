@@ -7,6 +7,7 @@ import sys
 import click
 
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.doctor.cli import command as doctor
 
 
 @click.group(
@@ -19,6 +20,9 @@ from dit4sr.runtime.console.command import run_command
 @click.version_option(package_name="dit4sr")
 def command() -> None:
     """Restore and enlarge real-world photos with DiT4SR, without PyTorch."""
+
+
+command.add_command(doctor)
 
 
 def main() -> None:

@@ -37,10 +37,10 @@ from dit4sr.runtime.bundles.manifest import (
     record_of,
 )
 from dit4sr.runtime.console.table import format_bytes
-from dit4sr.runtime.doctor.host import available_memory
-from dit4sr.runtime.doctor.libraries import installed_versions
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.whole import atomic_directory
+from dit4sr.runtime.machine.host import available_memory
+from dit4sr.runtime.machine.libraries import installed_versions
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}

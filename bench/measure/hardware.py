@@ -8,8 +8,8 @@ import platform
 from dit4sr.bench.measure.limits import Limits
 from dit4sr.bench.record import Environment
 from dit4sr.bench.references import peak_of
-from dit4sr.runtime.doctor.host import processor_name, total_memory
-from dit4sr.runtime.doctor.libraries import installed_versions
+from dit4sr.runtime.machine.host import processor_name, total_memory
+from dit4sr.runtime.machine.libraries import installed_versions
 
 BUSY = 0.1
 """Share of all cores that other work may use before timings are no record."""

@@ -6,7 +6,6 @@ last one that reads it. Views share the room of what they look at.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,8 +41,15 @@ def demand_of(outline: Outline, sizes: Sizes, *, on_host: bool = True) -> Demand
     """Count one run; a graph that does not state its shapes, or not sensibly, is refused in one line."""
     try:
         return _counted(outline, _Counter(outline, sizes, on_host=on_host))
-    except (IndexError, KeyError, OverflowError):
+    except (IndexError, KeyError):
         raise BadInputError("a graph whose operators do not fit their tensors") from None
+
+
+def weights_of(outline: Outline, *, on_host: bool) -> tuple[int, int]:
+    """Bytes of all weights as they lie in memory, and of the largest; these every graph states."""
+    counter = _Counter(outline, {}, on_host=on_host)
+    weights = [counter.bytes_of(name) for name in outline.weights]
+    return sum(weights), max(weights, default=0)
 
 
 def _counted(outline: Outline, counter: _Counter) -> Demand:
@@ -72,7 +78,8 @@ class _Counter:
             return 0
         if name not in self._known:
             tensor = self._tensor(name)
-            self._known[name] = math.ceil(tensor.elements(self._sizes) * self._width(tensor, name))
+            # In half bytes, for some types are narrower, and whole numbers never overflow.
+            self._known[name] = -(-tensor.elements(self._sizes) * round(2 * self._width(tensor, name)) // 2)
         return self._known[name]
 
     def cost_of(self, node: Node) -> tuple[int, int]:

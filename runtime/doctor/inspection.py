@@ -6,6 +6,7 @@ Weights are neither read nor checked, so a bundle of gigabytes is looked into at
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,10 @@ def inspection_json(bundle: Bundle) -> dict[str, Any]:
     return {"manifest": to_json(bundle.manifest), "graphs": graphs}
 
 
-def format_inspection(bundle: Bundle) -> str:
-    """Format a bundle's manifest and graphs for people."""
+def format_contents(bundle: Bundle, views: Mapping[str, GraphView] | None = None) -> str:
+    """Format what a bundle is, and a line for each of its components."""
     card, manifest = bundle.card, bundle.manifest
-    views = view_graphs(bundle)
+    views = view_graphs(bundle) if views is None else views
     total = sum(record.bytes for record in manifest.files())
     lines = [
         f"{bundle.path}: {card.name}, flavour {card.flavour}, variant {card.variant}, {card.precision}",
@@ -94,6 +95,13 @@ def format_inspection(bundle: Bundle) -> str:
             ],
         ),
     ]
+    return "\n".join(lines)
+
+
+def format_inspection(bundle: Bundle) -> str:
+    """Format all of a bundle's manifest and graphs for people."""
+    views = view_graphs(bundle)
+    lines = [format_contents(bundle, views)]
     for name, view in views.items():
         lines += ["", name]
         lines += [f"  in   {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in view.component.inputs]

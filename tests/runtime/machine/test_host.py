@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dit4sr.runtime.doctor.host import (
+from dit4sr.runtime.machine.host import (
     available_memory,
     free_disk,
     processor_name,

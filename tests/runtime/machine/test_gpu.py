@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dit4sr.runtime.doctor import gpu
-from dit4sr.runtime.doctor.gpu import Gpu, GpuDriver, gpu_driver
+from dit4sr.runtime.machine import gpu
+from dit4sr.runtime.machine.gpu import Gpu, GpuDriver, gpu_driver
 
 
 class FakeDriver:
