@@ -94,7 +94,7 @@ EXAMPLES = (
     force_option("Replace outputs that are there."),
     option("--resume", is_flag=True, help="Go on with a job that was stopped."),
     option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end."),
-    option("--dry-run", is_flag=True, help="Say what would be done."),
+    option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
 )
 @group(
     "Prompts",
@@ -219,11 +219,9 @@ def command(
         from dit4sr.runtime.batch.sheet import check_sheet
 
         check_sheet(sheet, items, config.existing)
-    with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
+    with _open(model, options, photos=len(items)) as upscaler:
         if dry_run:
-            from dit4sr.runtime.batch.dry_run import format_dry_run
-
-            click.echo(format_dry_run(upscaler, items, config))
+            _look(upscaler, items, config, options, json_file)
         else:
             _run(upscaler, items, config, output=output, json_file=json_file, sheet=sheet, progress=progress)
 
@@ -291,6 +289,25 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
         frugal=options["low_memory"],
         trust_engines=options["trust_engines"],
     )
+
+
+def _look(
+    upscaler: Upscaler,
+    items: Sequence[Item],
+    config: JobConfig,
+    options: dict[str, Any],
+    json_file: str | None,
+) -> None:
+    from dit4sr.runtime.batch.dry_run import DryRun
+    from dit4sr.runtime.batch.records import opened_records
+
+    estimator = upscaler.estimator(threads=options["threads"])
+    found = DryRun.of(upscaler, estimator, items, config)
+    if json_file != PIPE:
+        click.echo(found.text())
+    with opened_records(json_file) as stream:
+        if stream:
+            stream.writelines(f"{line}\n" for line in found.records())
 
 
 def _run(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.settings import Settings, TileSizes
+
+if TYPE_CHECKING:
+    from dit4sr.runtime.costs.estimate import Estimator
 
 Floats = NDArray[np.float32]
 
@@ -157,6 +160,14 @@ class Upscaler:
     def reads_words(self) -> bool:
         """True if the bundle can read prompts."""
         return self._text.reads_words
+
+    def estimator(self, *, threads: int = 0) -> Estimator:
+        """What estimates the pictures that this bundle and backend would restore, as they are opened here."""
+        from dit4sr.runtime.costs.estimate import Estimator  # noqa: PLC0415 - only who asks needs it
+
+        return Estimator(
+            self.bundle, self._backend, threads=threads, keep_components=self._components.are_kept
+        )
 
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
         """Find the sizes that a picture will pass through; refuses one that is too large."""

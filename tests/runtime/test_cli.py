@@ -21,6 +21,7 @@ from dit4sr.runtime import cli
 from dit4sr.runtime.batch.ledger import NAME as LEDGER
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.costs.probe import Sample
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.photo import WRITABLE
 from dit4sr.runtime.sampling.noise import Rng, picture_seed
@@ -274,6 +275,32 @@ def test_a_dry_run_touches_nothing(upscale, folder, tmp_path, capsys):
     assert "bad.png is empty" in printed
     assert "onnxruntime/cpu; tensorrt passed over" in printed
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_the_job_would_take(folder, tmp_path, capsys, monkeypatch):
+    samples = {name: Sample(1.0, 2.0) for name in ("vae_encoder", "prepare", "step", "vae_decoder")}
+    monkeypatch.setattr("dit4sr.runtime.costs.estimate.probe", lambda *_: samples)
+    monkeypatch.setattr("dit4sr.runtime.batch.dry_run.free_disk", lambda _: 1000)
+    words = [str(folder), "-o", str(tmp_path / "out"), "--steps", "3", "--dry-run"]
+    assert run_command(command, words) == 0
+    printed = capsys.readouterr().out
+    # Opened once, and then 2 + 2 + 3 × 2 + 2 for each.
+    assert "\ntime 28 s, measured\n" in printed
+    assert re.search(r"^memory [0-9.]+ MB, of [0-9.]+ GB available$", printed, re.MULTILINE)
+    assert "\ndisk 6.1 kB at most, of 1.0 kB free: too little\n" in printed
+    assert run_command(command, [*words, "--json"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["status"] for record in records] == ["would restore"] * 2
+    assert records[0]["seconds"] == 16
+    assert records[0]["output_size"] == [32, 32]
+    assert (records[0]["basis"], records[0]["exists"]) == ("measured", False)
+
+
+def test_a_dry_run_of_a_bundle_that_tells_nothing_claims_no_time(upscale, folder, tmp_path, capsys):
+    assert upscale(folder, "-o", tmp_path / "out", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "\nmemory " in printed
+    assert "\ntime" not in printed
 
 
 def test_plain_progress_is_a_line_a_picture(upscale, folder, tmp_path, capfd):
