@@ -91,10 +91,10 @@ class _Restoration:
         self.progress(Progress(self.stage, self.done, self.plan.counted, self.plan))
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to the seconds of a stage."""
+    def timed(self, stage: str, begins_by: str = "") -> Iterator[None]:
+        """Add a block's duration to the seconds of a stage; what it begins by doing is told."""
         self.stage, start = stage, time.perf_counter()
-        self.status(stage)
+        self.status(begins_by or stage)
         try:
             yield
         finally:
@@ -288,12 +288,11 @@ class Upscaler:
     @contextmanager
     def _engine(self, name: str, work: _Restoration) -> Iterator[Engine]:
         """Lend the engine of a stage, and say so where that means minutes of opening it first."""
-        with work.timed(name):
-            if not self._components.has_open(name):
-                work.status(f"opening {name}")
-            with self._components.use(name) as engine:
+        is_open = self._components.has_open(name)
+        with work.timed(name, "" if is_open else f"opening {name}"), self._components.use(name) as engine:
+            if not is_open:
                 work.status(name)
-                yield engine
+            yield engine
 
     def _sampler(self, plan: Plan, conditions: Conditions) -> Sampler:
         backend, card, schedule, tiling = self._backend, self.card, plan.schedule, plan.tiling

@@ -17,8 +17,9 @@ from dit4sr.runtime.errors import BadInputError
 HOST_FLOAT = 4
 """Bytes of every number of the network on a CPU, where ONNX Runtime has no arithmetic in fewer."""
 
-SCORES_MOVED, SCORES_HELD = 4, 2
-"""Attention's scores are written, read and written by the softmax, and read; two of them exist at a time."""
+SCORES_MOVED, SCORES_HELD = 4, 4
+"""Attention's scores are written, read and written by the softmax, and read; and ONNX Runtime was seen to
+hold room for four of them, where two would do (dit4sr-tiny at 256² and 512²)."""
 
 
 @dataclass(frozen=True)
