@@ -16,10 +16,9 @@ from dit4sr.runtime.console.help import Example, add_options, group, grouped_com
 from dit4sr.runtime.console.names import NamesType
 from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
 from dit4sr.runtime.console.output import check_target, print_result
-from dit4sr.runtime.console.progress import StatusLine, show_progress
+from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
 from dit4sr.runtime.console.sizes import SIZE
-from dit4sr.runtime.console.table import format_bytes
 
 if TYPE_CHECKING:
     from dit4sr.export.request import ExportRequest
@@ -144,17 +143,13 @@ def main() -> None:
 
 def _verify(path: Path, json_file: str | None) -> None:
     from dit4sr.runtime.bundles.bundle import Bundle
+    from dit4sr.runtime.doctor.verifying import verify_digests
 
     bundle = Bundle.open(path)
+    verify_digests(bundle)
     files = bundle.manifest.files()
-    size, done = sum(record.bytes for record in files), 0
-    with StatusLine() as line:
-        for record in files:
-            line.show(f"{record.path}  {100 * done // max(size, 1)}% of {format_bytes(size)} verified")
-            bundle.checked((record,))
-            done += record.bytes
-    found = {"bundle": str(path), "files": len(files), "bytes": size}
-    text = f"{path}: {len(files)} files, {size:,} bytes, all as the manifest says"
+    found = {"bundle": str(path), "files": len(files), "bytes": sum(record.bytes for record in files)}
+    text = f"{path}: {len(files)} files, {found['bytes']:,} bytes, all as the manifest says"
     print_result(text, found, json_file)
 
 

@@ -15,6 +15,7 @@ from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.costs.estimate import Estimate, Estimator
 from dit4sr.runtime.doctor.engines import BackendReport, backend_reports
 from dit4sr.runtime.doctor.inspection import inspection_json
+from dit4sr.runtime.doctor.verifying import verify_digests, verify_sizes
 from dit4sr.runtime.errors import Dit4srError, IncompatibleError, MissingDependencyError
 from dit4sr.runtime.files.folders import user_cache
 from dit4sr.runtime.image.geometry import Geometry
@@ -126,7 +127,7 @@ def check_bundle(
     bundle: Bundle, settings: Settings, *, threads: int = 0, verify: bool = False
 ) -> BundleReport:
     """Look at a bundle: whether it is whole, what would run it, and what a picture of one tile would take."""
-    check_files(bundle, verify=verify)
+    (verify_digests if verify else verify_sizes)(bundle)
     card = bundle.card
     known = settings.resolved(card)
     side = max(round(card.training_tile * card.vae_factor / settings.scale), 1)
@@ -151,18 +152,6 @@ def check_bundle(
         problem = error
     assert known.steps is not None
     return BundleReport(bundle, fits, backend, (side, side), geometry, known.steps, estimate, problem)
-
-
-def check_files(bundle: Bundle, *, verify: bool) -> None:
-    """Refuse a bundle of which a file is missing or cut short; with ``verify``, one of other bytes too."""
-    if verify:
-        bundle.verify()
-        return
-    for record in bundle.manifest.files():
-        path = bundle.path / record.path
-        size = path.stat().st_size if path.is_file() else None
-        if size != record.bytes:
-            bundle.checked((record,))  # which says what is wrong
 
 
 def lack_of_memory(estimate: Estimate) -> IncompatibleError | None:
