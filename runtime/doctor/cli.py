@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
-from dit4sr.runtime.console.options import PATH, force_option, json_option, steps_option, threads_option
+from dit4sr.runtime.console.options import (
+    PATH,
+    force_option,
+    json_option,
+    steps_option,
+    threads_option,
+    trust_engines_option,
+)
 from dit4sr.runtime.console.output import check_target, print_result
 
 # NumPy and Pillow are imported when there is work: --help answers at once.
@@ -29,7 +36,7 @@ EXAMPLES = (
     json_option("Also write what was found as JSON; - prints it in place of the text."),
 )
 @group("Quality", steps_option())
-@group("Speed and memory", threads_option())
+@group("Speed and memory", threads_option(), trust_engines_option())
 @click.pass_context
 def command(
     context: click.Context,
@@ -41,6 +48,7 @@ def command(
     json_file: str | None,
     steps: int | None,
     threads: int,
+    trust_engines: bool,
 ) -> None:
     """Say which engines this machine can run, what the others lack, and what a BUNDLE would take here.
 
@@ -55,7 +63,8 @@ def command(
     machine, found = check_machine(output), None
     record, texts = {"machine": machine.to_json()}, [format_machine(machine)]
     if bundle is not None:
-        found = check_bundle(Bundle.open(bundle), Settings(steps=steps), threads=threads, verify=verify)
+        opened = Bundle.open(bundle, trust_engines=trust_engines)
+        found = check_bundle(opened, Settings(steps=steps), threads=threads, verify=verify)
         record["bundle"] = found.to_json()
         texts.append(format_bundle(found))
     print_result("\n\n".join(texts), record, json_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -14,6 +15,8 @@ import pytest
 from dit4sr.__main__ import command
 from dit4sr.runtime.backends.onnxruntime.compatibility import INSTALL
 from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, record_of
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.doctor import checkup
 from dit4sr.runtime.errors import IncompatibleError
@@ -123,6 +126,24 @@ def test_a_graph_that_no_engine_loads_is_the_bundles_fault_and_one_line(doctor, 
     assert code == 5
     assert "Traceback" not in text
     assert "step.onnx" in text
+
+
+def test_a_strangers_engines_are_not_run_to_look_at_them(doctor, tmp_path):
+    """The doctor tries bundles out, so what holds for restoring a picture holds for it."""
+    shutil.copytree(tiny_bundle(), tmp_path / "b")
+    package = tmp_path / "b" / "engines" / "step.pt2"
+    package.parent.mkdir()
+    package.write_bytes(b"code")
+    bundle = Bundle.open(tmp_path / "b")
+    record = record_of(package, tmp_path / "b")
+    engine = Engine("inductor", "step", (record,), "fp32", "cpu", {}, ())
+    manifest = dataclasses.replace(bundle.manifest, engines=(engine,))
+    (tmp_path / "b" / MANIFEST).write_text(manifest.to_text())
+    withheld = "inductor would not: the bundle brings compiled code that was not built here"
+    code, text = doctor(tmp_path / "b")
+    assert code == 0
+    assert withheld in text
+    assert withheld not in doctor(tmp_path / "b", "--trust-engines")[1]
 
 
 def test_files_are_held_against_their_sizes_and_against_their_digests_where_asked(doctor, tmp_path):
