@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.console.command import run_process
+from dit4sr.runtime.doctor.cli import command as doctor
 
 
 @click.group(
@@ -21,9 +20,12 @@ def command() -> None:
     """Restore and enlarge real-world photos with DiT4SR, without PyTorch."""
 
 
+command.add_command(doctor)
+
+
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run_command(command))
+    run_process(command)
 
 
 if __name__ == "__main__":

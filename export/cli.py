@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from dit4sr.export import architectures
 from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_options, takers
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
-from dit4sr.runtime.console.options import PATH, force_option, json_option
+from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
 from dit4sr.runtime.console.output import check_target, print_result
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
@@ -118,13 +117,15 @@ def command(
     if sum(map(bool, (is_description, inspected, verified))) > 1:
         raise click.UsageError("--describe, --inspect and --verify exclude one another")
     check_target(json_file, replace=options["force"])
+    # Whoever only looks needs none of what exporting takes.
     if verified:
         _verify(verified, json_file)
         return
-    require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
     if inspected:
         _inspect(inspected, json_file)
-    elif is_description:
+        return
+    require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
+    if is_description:
         _describe(options, json_file)
     else:
         _export(options, json_file)
@@ -142,9 +143,10 @@ def main() -> None:
 
 def _verify(path: Path, json_file: str | None) -> None:
     from dit4sr.runtime.bundles.bundle import Bundle
+    from dit4sr.runtime.doctor.verifying import verify_digests
 
     bundle = Bundle.open(path)
-    bundle.verify()
+    verify_digests(bundle)
     files = bundle.manifest.files()
     found = {"bundle": str(path), "files": len(files), "bytes": sum(record.bytes for record in files)}
     text = f"{path}: {len(files)} files, {found['bytes']:,} bytes, all as the manifest says"
@@ -152,8 +154,8 @@ def _verify(path: Path, json_file: str | None) -> None:
 
 
 def _inspect(path: Path, json_file: str | None) -> None:
-    from dit4sr.export.reports.inspection import format_inspection, inspection_json
     from dit4sr.runtime.bundles.bundle import Bundle
+    from dit4sr.runtime.doctor.inspection import format_inspection, inspection_json
 
     bundle = Bundle.open(path)
     print_result(format_inspection(bundle), inspection_json(bundle), json_file)
@@ -197,7 +199,7 @@ def _request(options: dict[str, Any]) -> ExportRequest:
         random_weights=options["random_weights"],
         choices=options,
         precision=options["precision"],
-        is_precision_typed=_is_typed("precision"),
+        is_precision_typed="precision" in typed_options(),
         static=options["static"],
         replace=options["force"],
         verify=not options["no_verify"],
@@ -211,13 +213,8 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
     """An option of an engine that is not built would do nothing, and nobody would say so."""
     for each in engine_options():
         kinds = takers(each)
-        if _is_typed(str(each.name)) and not set(kinds) & set(options["engines"]):
+        if each.name in typed_options() and not set(kinds) & set(options["engines"]):
             raise click.UsageError(f"{each.opts[0]} is for --engine {' or '.join(kinds)}")
-
-
-def _is_typed(name: str) -> bool:
-    """True if the user wrote this option, rather than leaving it at its default."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _repeatable_command() -> str:

@@ -21,7 +21,6 @@ from dit4sr.export.graph.passes.precision import HALVES, mixed_precision
 from dit4sr.export.graph.passes.report import PassReport, run_pass
 from dit4sr.export.graph.tensor_specs import tensor_spec
 from dit4sr.export.graph.tracing import OPSET, attach_operators, trace
-from dit4sr.export.libraries import installed_versions
 from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import Prompt
 from dit4sr.export.verify import elements, memory_needed, verify_components
@@ -40,6 +39,8 @@ from dit4sr.runtime.bundles.manifest import (
 from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.whole import atomic_directory
+from dit4sr.runtime.machine.host import available_memory
+from dit4sr.runtime.machine.libraries import installed_versions
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
@@ -200,16 +201,6 @@ def _check_memory(sources: Sequence[ComponentSource], config: ExportConfig) -> N
             expected=f"{format_bytes(needed)} to verify this bundle",
             fix="export with --no-verify, or on a larger machine",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that the kernel says are available; None where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
 
 
 def _versions() -> dict[str, str]:

@@ -1,22 +1,12 @@
-"""The libraries that are installed: their versions, and silence for those that would print to the screen."""
+"""Libraries that would print to the screen, kept silent."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-
-
-def installed_versions(names: Sequence[str]) -> dict[str, str]:
-    """Versions of those of some distributions that are installed; either of two may bring the same module."""
-    versions = {}
-    for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ from dit4sr.runtime.console.options import (
     steps_option,
     threads_option,
     trust_engines_option,
+    typed_options,
 )
-from dit4sr.runtime.console.output import PIPE, printable
+from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.errors import SomeInputsFailedError
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ EXAMPLES = (
     "Input and output",
     option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT."),
     option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".'),
-    option("-m", "--model", type=PATH, metavar="BUNDLE", help="The built-in dit4sr-tiny by default."),
+    option(
+        "-m",
+        "--model",
+        aliases=["-n"],
+        type=PATH,
+        metavar="BUNDLE",
+        help="The built-in dit4sr-tiny by default.",
+    ),
     option("--recursive", is_flag=True, help="Search folders within folders."),
     option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by."),
     option("--suffix", default="", help="Put before the ending of every output."),
@@ -62,10 +70,11 @@ EXAMPLES = (
         "-x",
         "--ext",
         "ending",
+        aliases=["-f"],
         type=click.Choice(ENDINGS),
         default="auto",
         show_default=True,
-        help="Format of the outputs; auto keeps the input's.",
+        help="Format of the outputs; auto keeps the input's. (Not TTA, which -x is in realesrgan-ncnn.)",
     ),
     option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG and WEBP."),
     option("--strip-metadata", is_flag=True, help="Leave out EXIF and colour profile."),
@@ -84,7 +93,7 @@ EXAMPLES = (
     force_option("Replace outputs that are there."),
     option("--resume", is_flag=True, help="Go on with a job that was stopped."),
     option("--continue-on-error", is_flag=True, help="Go on after a bad picture; exit code 9 at the end."),
-    option("--dry-run", is_flag=True, help="Say what would be done."),
+    option("--dry-run", is_flag=True, help="Say what would be done, and what it would take."),
 )
 @group(
     "Prompts",
@@ -139,7 +148,11 @@ EXAMPLES = (
     threads_option(),
     option("-t", "--tile", type=int, default=0, metavar="PIXELS", help="Side of a tile; 0 asks the bundle."),
     option(
-        "--tile-overlap", aliases=["--tile-pad"], type=int, metavar="PIXELS", help="How much tiles share."
+        "--tile-overlap",
+        aliases=["--tile-pad", "--tile_pad"],
+        type=int,
+        metavar="PIXELS",
+        help="How much tiles share.",
     ),
     option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine."),
     option(
@@ -161,7 +174,7 @@ EXAMPLES = (
     type=click.Choice(["auto", "plain", "none"]),
     default="auto",
     show_default=True,
-    help="auto: a line on a terminal, nothing in a pipe; plain: a line a picture.",
+    help="auto: a line that moves on a terminal; plain: a line a picture; none: not even the last line.",
 )
 @click.version_option(package_name="dit4sr")
 def command(
@@ -205,11 +218,9 @@ def command(
         from dit4sr.runtime.batch.sheet import check_sheet
 
         check_sheet(sheet, items, config.existing)
-    with _open(model, options, photos=1 if dry_run else len(items)) as upscaler:
+    with _open(model, options, photos=len(items)) as upscaler:
         if dry_run:
-            from dit4sr.runtime.batch.dry_run import format_dry_run
-
-            click.echo(printable(format_dry_run(upscaler, items, config)))
+            _look(upscaler, items, config, options, json_file)
         else:
             _run(upscaler, items, config, output=output, json_file=json_file, sheet=sheet, progress=progress)
 
@@ -277,6 +288,25 @@ def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
     )
 
 
+def _look(
+    upscaler: Upscaler,
+    items: Sequence[Item],
+    config: JobConfig,
+    options: dict[str, Any],
+    json_file: str | None,
+) -> None:
+    from dit4sr.runtime.batch.dry_run import DryRun
+    from dit4sr.runtime.batch.records import opened_records
+
+    estimator = upscaler.estimator(threads=options["threads"])
+    found = DryRun.of(upscaler, estimator, items, config)
+    if json_file != PIPE:
+        click.echo(found.text())
+    with opened_records(json_file) as stream:
+        if stream:
+            stream.writelines(f"{line}\n" for line in found.records())
+
+
 def _run(
     upscaler: Upscaler,
     items: Sequence[Item],
@@ -291,30 +321,42 @@ def _run(
     from dit4sr.runtime.batch.ledger import Ledger
     from dit4sr.runtime.batch.records import opened_records, print_record, write_record
     from dit4sr.runtime.batch.sheet import opened_sheet
-    from dit4sr.runtime.console.progress import PictureProgress, StatusLine
+    from dit4sr.runtime.batch.summary import Summary
+    from dit4sr.runtime.batch.unused import Unused
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine, warn
+    from dit4sr.runtime.costs.bundle_costs import BundleCosts
+    from dit4sr.runtime.costs.rates import NOMINAL
 
     for notice in upscaler.notices:
         click.echo(f"note: {notice}", err=True)
     is_folder = all(item.target is not None and item.target != Path(output) for item in items)
     line = StatusLine(is_wanted=progress == "auto")
-    pictures = PictureProgress(line, len(items))
-    job = Job(upscaler, items, config, Ledger(Path(output)) if is_folder else None, pictures.update)
-    finished, failed = 0, 0
+    costs = BundleCosts(upscaler.bundle)
+    pictures = PictureProgress(line, len(items), lambda plan: costs.run_seconds(plan, NOMINAL) or {})
+    ledger = Ledger(Path(output)) if is_folder else None
+    job = Job(upscaler, items, config, ledger, pictures.update, pictures.begin)
+    unused, summary = Unused(upscaler, items, config, typed_options()), Summary(config.seed)
+    warn(unused.before())
     with opened_records(json_file) as stream, opened_sheet(sheet, upscaler, items, config) as show:
         try:
-            for record in job.run():
-                finished += 1
-                failed += record.status == "failed"
-                pictures.finish_picture()
-                write_record(record, stream)
-                show(record)
-                print_record(record, is_plain=progress == "plain" or line.is_shown)
+            with pictures:
+                for record in job.run():
+                    summary.count(record)
+                    unused.see(record)
+                    pictures.finish_picture()
+                    write_record(record, stream)
+                    show(record)
+                    print_record(record, is_plain=progress == "plain" or line.is_shown)
         except KeyboardInterrupt:
-            line.clear()
-            click.echo(f"stopped after {finished} of {len(items)}; go on with --resume", err=True)
+            click.echo(f"stopped after {summary.finished} of {len(items)}; go on with --resume", err=True)
             raise
-    if failed:
-        raise SomeInputsFailedError(f"{failed} of {len(items)} pictures failed", fix="see the lines above")
+    warn(unused.after())
+    if progress != "none":
+        click.echo(summary.line(), err=True)
+    if summary.failed:
+        raise SomeInputsFailedError(
+            f"{summary.failed} of {len(items)} pictures failed", fix="see the lines above"
+        )
 
 
 def main() -> None:

@@ -49,6 +49,15 @@ class Components:
                 if self._users[name] == 0 and (self._is_closed or not self._keep):
                     self._engines.pop(name, None)
 
+    @property
+    def are_kept(self) -> bool:
+        """True if a component stays open for the next picture."""
+        return self._keep
+
+    def has_open(self, name: str) -> bool:
+        """True if a component need not be opened before it is used."""
+        return name in self._engines
+
     def close(self) -> None:
         """Drop everything that is not in use now, and the rest as it falls idle."""
         with self._lock:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dit4sr.runtime.console.status import ShowStatus
 from dit4sr.runtime.image.geometry import Geometry
+from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.settings import Settings, TileSizes
 
 
@@ -18,11 +20,12 @@ class CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a picture is, counted in runs of an engine."""
+    """How far a picture is, counted in runs of an engine; `prepare`'s are not counted."""
 
     stage: str
     done: int
     total: int
+    plan: Plan
 
 
 @dataclass
@@ -31,29 +34,30 @@ class Restoration:
 
     settings: Settings
     sizes: TileSizes
-    tile_batch: int
     seed: int
     prompt: str | None
     negative: str | None
     geometry: Geometry
+    plan: Plan
     progress: Callable[[Progress], None]
+    status: ShowStatus
     cancel: threading.Event | None
     seconds: dict[str, float] = field(default_factory=dict)
     stage: str = ""
     done: int = 0
-    total: int = 0
 
     def tick(self) -> None:
         """Count one run of an engine; stop if asked to."""
         if self.cancel is not None and self.cancel.is_set():
             raise CancelledError("cancelled")
         self.done += 1
-        self.progress(Progress(self.stage, self.done, self.total))
+        self.progress(Progress(self.stage, self.done, self.plan.counted, self.plan))
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's duration to the seconds of a stage."""
+    def timed(self, stage: str, begins_by: str = "") -> Iterator[None]:
+        """Add a block's duration to the seconds of a stage; what it begins by doing is told."""
         self.stage, start = stage, time.perf_counter()
+        self.status(begins_by or stage)
         try:
             yield
         finally:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from dit4sr.runtime.backends.card_fit import check_card
 from dit4sr.runtime.backends.choice import Choice, choose
 from dit4sr.runtime.backends.compatibility import AUTO
-from dit4sr.runtime.backends.protocol import Backend
+from dit4sr.runtime.backends.protocol import Backend, Engine
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ModelCard
 from dit4sr.runtime.choices import check_names
 from dit4sr.runtime.components import Components
+from dit4sr.runtime.console.status import ShowStatus, show_nothing
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 from dit4sr.runtime.files.reading import sha256_of
 from dit4sr.runtime.image.geometry import Geometry
@@ -30,22 +31,24 @@ from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.image.restored import Restored
 from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
+from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
-from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
-from dit4sr.runtime.sampling.tiles import Tiling
 from dit4sr.runtime.settings import Settings, TileSizes
+
+if TYPE_CHECKING:
+    from dit4sr.runtime.costs.estimate import Estimator
 
 __all__ = ["CancelledError", "Progress", "Restored", "Upscaler"]
 
 Floats = NDArray[np.float32]
 
-_OF_ONE_PICTURE = ("prompt", "negative", "seed", "progress", "cancel")
+_OF_ONE_PICTURE = ("prompt", "negative", "seed", "progress", "status", "cancel")
 """Keywords of a call that are no settings."""
 
 
@@ -117,6 +120,14 @@ class Upscaler:
         """True if the bundle can read prompts."""
         return self._text.reads_words
 
+    def estimator(self, *, threads: int = 0) -> Estimator:
+        """What estimates the pictures that this bundle and backend would restore, as they are opened here."""
+        from dit4sr.runtime.costs.estimate import Estimator  # noqa: PLC0415 - only who asks needs it
+
+        return Estimator(
+            self.bundle, self._backend, threads=threads, keep_components=self._components.are_kept
+        )
+
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
         """Find the sizes that a picture will pass through; refuses one that is too large."""
         return Geometry.of(
@@ -162,6 +173,7 @@ class Upscaler:
         seed: int = 0,
         settings: Settings | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
+        status: ShowStatus = show_nothing,
         cancel: threading.Event | None = None,
     ) -> Restored:
         """Restore one picture; the same inputs give the same bytes.
@@ -171,20 +183,22 @@ class Upscaler:
         Grey stays grey, transparency stays, and more than 8 bits become 16.
 
         ``prompt`` is a caption, cleaned and completed by the settings' wording. ``progress`` is called and
-        ``cancel`` is looked at between runs of an engine. If memory runs out, the picture is begun once more
-        with tiles of half the side.
+        ``cancel`` is looked at between runs of an engine; ``status`` is told which stage begins. If memory
+        runs out, the picture is begun once more with tiles of half the side.
         """
         settings = settings or Settings()
         photo = photo_of(picture, most_pixels=settings.most_pixels)
+        geometry, sizes = self.geometry(*photo.size, settings), TileSizes.of(settings, self.card)
         work = Restoration(
             settings=settings,
-            sizes=TileSizes.of(settings, self.card),
-            tile_batch=settings.tile_batch,
+            sizes=sizes,
             seed=_checked_seed(seed),
             prompt=prompt,
             negative=negative,
-            geometry=self.geometry(*photo.size, settings),
+            geometry=geometry,
+            plan=Plan.of(geometry, settings, self.card, sizes),
             progress=progress,
+            status=status,
             cancel=cancel,
         )
         seen, alpha = photo.rgb, photo.alpha
@@ -214,7 +228,8 @@ class Upscaler:
         if isinstance(outcome, OutOfMemoryError) and smaller is not None:
             pixels = [size.tile * self.card.vae_factor for size in (work.sizes, smaller)]
             warnings = (f"memory ran out with tiles of {pixels[0]} pixels: took {pixels[1]}",)
-            work.sizes, work.tile_batch, work.done = smaller, 1, 0
+            work.sizes, work.done = smaller, 0
+            work.plan = replace(Plan.of(work.geometry, work.settings, self.card, smaller), tile_batch=1)
             # Engines of fixed sizes take no smaller tiles: then it is the first outcome that counts.
             with suppress(IncompatibleError):
                 outcome = self._attempt(rgb, work)
@@ -232,21 +247,18 @@ class Upscaler:
             return OutOfMemoryError("out of memory", fix="use a smaller --tile, or close other programs")
 
     def _restore(self, rgb: Picture, work: Restoration) -> Picture:
-        card, settings, sizes = self.card, work.settings, work.sizes
+        card, settings, plan = self.card, work.settings, work.plan
         enlarged = work.geometry.enlarge(rgb)
         height, width = (side // card.vae_factor for side in enlarged.shape[:2])
-        tiling = Tiling.cover(height, width, sizes.tile, sizes.overlap, card.patch_size)
-        vae_tiling = Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap)
-        schedule = settings.schedule(card)
-        work.total = 2 * len(vae_tiling.tiles) + schedule.steps * -(-len(tiling.tiles) // work.tile_batch)
+        schedule = plan.schedule
         is_flat = bool((rgb == rgb[0, 0]).all())
         coder = PictureCoder(self._backend, card, work.tick, is_flat=is_flat)
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):
             prompts = self._prompts(work, schedule.branches)
-        with work.timed("vae_encoder"), self._components.use("vae_encoder") as engine:
-            moments = coder.encode(engine.context(), enlarged, vae_tiling)
+        with self._engine("vae_encoder", work) as engine:
+            moments = coder.encode(engine.context(), enlarged, plan.vae_tiling)
         # The order of the draws is the released one: the starting noise, then one posterior per branch.
         noise = stream.normal([1, card.latent_channels, height, width])[0]
         conditions = Conditions(
@@ -255,23 +267,31 @@ class Upscaler:
             schedule.timesteps,
         )
         del moments
-        sampler = self._sampler(schedule, conditions, tiling, work.tile_batch)
-        with work.timed("prepare"), self._components.use("prepare") as engine:
+        sampler = self._sampler(plan, conditions)
+        with self._engine("prepare", work) as engine:
             sampler.prepare(engine)
-        with work.timed("step"), self._components.use("step") as engine:
+        with self._engine("step", work) as engine:
             latent = sampler.sample(engine, noise, work.tick)
-        with work.timed("vae_decoder"), self._components.use("vae_decoder") as engine:
-            picture = coder.decode(engine.context(), latent, vae_tiling, enlarged.dtype)
+        with self._engine("vae_decoder", work) as engine:
+            picture = coder.decode(engine.context(), latent, plan.vae_tiling, enlarged.dtype)
         with work.timed("colour"):
             picture = settings.colour.apply(picture, enlarged, cuts_off=settings.cuts_off)
         return work.geometry.finish(picture)
 
-    def _sampler(
-        self, schedule: SamplingSchedule, conditions: Conditions, tiling: Tiling, batch: int
-    ) -> Sampler:
+    @contextmanager
+    def _engine(self, name: str, work: Restoration) -> Iterator[Engine]:
+        """Lend the engine of a stage, and say so where that means minutes of opening it first."""
+        is_open = self._components.has_open(name)
+        with work.timed(name, "" if is_open else f"opening {name}"), self._components.use(name) as engine:
+            if not is_open:
+                work.status(name)
+            yield engine
+
+    def _sampler(self, plan: Plan, conditions: Conditions) -> Sampler:
+        backend, card, schedule, tiling = self._backend, self.card, plan.schedule, plan.tiling
         if tiling.is_whole:
-            return WholeSampler(self._backend, self.card, schedule, conditions)
-        return TiledSampler(self._backend, self.card, schedule, conditions, tiling=tiling, batch=batch)
+            return WholeSampler(backend, card, schedule, conditions)
+        return TiledSampler(backend, card, schedule, conditions, tiling=tiling, batch=plan.tile_batch)
 
     def _prompts(self, work: Restoration, branches: int) -> list[Embedding]:
         """Make the embeddings of the branches, negative before positive."""

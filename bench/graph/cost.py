@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dit4sr.bench.graph.layers import Node, group_of
 from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.axes import Sizes, axis_length
+from dit4sr.runtime.costs.products import PRODUCTS, VIEWS, macs
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-VIEWS = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "Expand", "Constant"}
-"""Operators that move nothing, and only say how memory is to be read."""
+INTEGER = 2
+"""ONNX's number of the kind of attribute that is one whole number."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def total(costs: Mapping[str, Cost]) -> Cost:
 def _node_cost(node: ir.Node, sizes: Sizes) -> Cost:
     if node.op_type in VIEWS or not _moves_numbers(node):
         return Cost()
-    macs = _MACS[node.op_type](node, sizes) if node.op_type in _MACS else 0
     given = [value for value in node.inputs if value is not None]
     weights = sum(_bytes(value, sizes) for value in given if value.is_initializer())
     moved = sum(_bytes(value, sizes) for value in given if not value.is_initializer())
-    return Cost(macs, weights, moved + sum(_bytes(value, sizes) for value in node.outputs if value.shape))
+    moved += sum(_bytes(value, sizes) for value in node.outputs if value.shape)
+    return Cost(_macs(node, sizes), weights, moved)
 
 
 def _moves_numbers(node: ir.Node) -> bool:
@@ -96,44 +97,12 @@ def _moves_numbers(node: ir.Node) -> bool:
     return dtype is not None and dtype.is_floating_point()
 
 
-def _matmul(node: ir.Node, sizes: Sizes) -> int:
-    return math.prod(_shape(node.outputs[0], sizes)) * _shape(node.inputs[0], sizes)[-1]
-
-
-def _gemm(node: ir.Node, sizes: Sizes) -> int:
-    inner = _shape(node.inputs[0], sizes)[0 if node.attributes.get_int("transA", 0) else 1]
-    return math.prod(_shape(node.outputs[0], sizes)) * inner
-
-
-def _convolution(node: ir.Node, sizes: Sizes) -> int:
-    taps = math.prod(_shape(node.inputs[1], sizes)[1:])
-    return math.prod(_shape(node.outputs[0], sizes)) * taps
-
-
-def _injection(node: ir.Node, sizes: Sizes) -> int:
-    """Multiply-accumulates of the injection: nine taps for each element of the LR half."""
-    return 9 * math.prod(_shape(node.inputs[0], sizes)) // 2
-
-
-def _attention(node: ir.Node, sizes: Sizes) -> int:
-    """Multiply-accumulates of an attention: every stream is read, and those with an output ask."""
-    heads, head_dim = (node.attributes[name].as_int() for name in ("heads", "head_dim"))
-    streams = 2 if node.op_type == "JointAttentionDual" else 3
-    read = sum(_shape(value, sizes)[1] for value in node.inputs[:streams])
-    asking = sum(_shape(value, sizes)[1] for value in node.inputs[: len(node.outputs)])
-    rows = _shape(node.inputs[0], sizes)[0]
-    return 2 * rows * asking * read * heads * head_dim
-
-
-_MACS: dict[str, Callable[[Any, Sizes], int]] = {
-    "MatMul": _matmul,
-    "Gemm": _gemm,
-    "Conv": _convolution,
-    "DepthwiseInject": _injection,
-    "JointAttention": _attention,
-    "JointAttentionFinal": _attention,
-    "JointAttentionDual": _attention,
-}
+def _macs(node: ir.Node, sizes: Sizes) -> int:
+    if node.op_type not in PRODUCTS:
+        return 0
+    inputs = [() if value is None else _shape(value, sizes) for value in node.inputs]
+    attributes = {name: each.as_int() for name, each in node.attributes.items() if each.type == INTEGER}
+    return macs(node.op_type, inputs, [_shape(value, sizes) for value in node.outputs], attributes)
 
 
 def _bytes(value: ir.Value, sizes: Sizes) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 
 from dit4sr.bench.measure.limits import Limits
 from dit4sr.bench.record import Environment
 from dit4sr.bench.references import peak_of
-from dit4sr.export.libraries import installed_versions
+from dit4sr.runtime.machine.host import processor_name, total_memory
+from dit4sr.runtime.machine.libraries import installed_versions
 
 BUSY = 0.1
 """Share of all cores that other work may use before timings are no record."""
@@ -19,11 +19,11 @@ LIBRARIES = ("dit4sr", "numpy", "onnxruntime", "onnxruntime-gpu", "onnx", "torch
 def environment(limits: Limits, device: str, background: float) -> Environment:
     """The environment block of a record; ``background`` is the cores that other work kept busy."""
     cores = os.cpu_count() or 1
-    machine = _processor() if device == "cpu" else _card()
+    machine = processor_name() if device == "cpu" else _card()
     return Environment(
         machine=machine,
         cores=cores,
-        memory_bytes=_memory(),
+        memory_bytes=total_memory() or 0,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         versions=installed_versions(LIBRARIES),
@@ -37,22 +37,7 @@ def environment(limits: Limits, device: str, background: float) -> Environment:
     )
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _card() -> str:
     import torch  # noqa: PLC0415  (what measured the device's limits has found it)
 
     return str(torch.cuda.get_device_name())
-
-
-def _memory() -> int:
-    if "SC_PHYS_PAGES" not in os.sysconf_names:
-        return 0
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

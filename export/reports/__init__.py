@@ -1,1 +1,1 @@
-"""Reports on checkpoints and bundles."""
+"""Reports on checkpoints."""

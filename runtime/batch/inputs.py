@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.image.photo import SUFFIXES, WRITABLE
+from dit4sr.runtime.image.photo import SUFFIXES, WRITABLE, picture_endings
 
 PIPE = "-"
 
@@ -35,6 +35,7 @@ def plan_items(
     sources = _distinct(found for text in inputs for found in _find(text, recursive=recursive))
     if not sources:
         raise BadInputError(f"no pictures in {', '.join(inputs)}", expected=", ".join(sorted(SUFFIXES)))
+    _refuse_unwritable(output, sources)
     if output == PIPE or PIPE in inputs or _names_a_file(output, sources):
         return [_single(sources, output, ending)]
     items = [_into_folder(name, source, Path(output), suffix, ending) for name, source in sources]
@@ -67,6 +68,21 @@ def _distinct(found: Iterable[tuple[str, Path | None]]) -> list[tuple[str, Path 
 def _names_a_file(output: str, sources: Sequence[tuple[str, Path | None]]) -> bool:
     path = Path(output)
     return len(sources) == 1 and path.suffix.lower().lstrip(".") in WRITABLE and not path.is_dir()
+
+
+def _refuse_unwritable(output: str, sources: Sequence[tuple[str, Path | None]]) -> None:
+    """Refuse an output whose ending is a picture's, and which would have to become a folder."""
+    path = Path(output)
+    ending = path.suffix.lower()
+    if output == PIPE or path.is_dir() or ending not in picture_endings():
+        return
+    if ending.lstrip(".") not in WRITABLE:
+        raise BadInputError(
+            f"output {output}: pictures are not written as {ending.lstrip('.').upper()}",
+            expected=f"a file ending in {', '.join(WRITABLE)}, or a folder",
+        )
+    if len(sources) > 1:
+        raise BadInputError(f"{len(sources)} pictures into one output, {output}", expected="a folder for -o")
 
 
 def _single(sources: Sequence[tuple[str, Path | None]], output: str, ending: str) -> Item:

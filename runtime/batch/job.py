@@ -75,6 +75,7 @@ class Job:
     config: JobConfig
     ledger: Ledger | None = None
     progress: Callable[[Item, Progress], None] = lambda *_: None
+    status: Callable[[Item, str], None] = lambda *_: None
 
     def run(self) -> Iterator[Record]:
         """Yield a record for each picture, as it is finished."""
@@ -125,7 +126,7 @@ class Job:
         config = self.config
         name = str(item.source or "the input")
         photo = read_photo(content, name, most_pixels=config.settings.most_pixels)
-        caption = config.captions.of(item.source)
+        caption = self._captions.of(item.source)
         restored = self.upscaler.upscale(
             photo,
             prompt=caption,
@@ -133,6 +134,7 @@ class Job:
             seed=config.seed_of(item),
             settings=config.settings,
             progress=lambda progress: self.progress(item, progress),
+            status=lambda stage: self.status(item, stage),
         )
         result = restored.photo
         if not config.keep_metadata:
@@ -149,6 +151,7 @@ class Job:
                 "input_size": list(photo.size),
                 "output_size": list(result.size),
                 "seed": restored.seed,
+                "job_seed": config.seed,
                 "prompt": caption,
                 "seconds": restored.seconds,
                 "backend": self.upscaler.backend,
@@ -171,11 +174,15 @@ class Job:
             self.ledger.write(entry)
         write_whole(item.target, output, replace=replaces)
 
+    @property
+    def _captions(self) -> Captions:
+        return replace(self.config.captions, reads_sidecars=self.upscaler.reads_words)
+
     def _recipe(self, item: Item, content: bytes) -> str:
         """Digest of everything that decides the output's bytes; of a captioner only its command counts."""
         config = self.config
-        words = config.captions.written(item.source)
-        captioner = config.captions.captioner
+        words = self._captions.written(item.source)
+        captioner = self._captions.captioner
         parts = {
             "input": hashlib.sha256(content).hexdigest(),
             "bundle": self.upscaler.digest,

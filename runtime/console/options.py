@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dit4sr.runtime.console.help import Decorator, option
 from dit4sr.runtime.console.output import PIPE
@@ -58,8 +59,8 @@ def backend_option() -> Decorator:
 
 
 def device_option(help: str = "Where to run; auto takes a GPU if there is one.") -> Decorator:  # noqa: A002
-    """``--device auto|cpu|cuda``."""
-    return option("--device", type=click.Choice(DEVICES), default=AUTO, show_default=True, help=help)
+    """``--device auto|cpu|cuda``, or a number as other tools count GPUs."""
+    return option("--device", aliases=["-g"], type=DeviceType(), default=AUTO, show_default=True, help=help)
 
 
 def trust_engines_option() -> Decorator:
@@ -96,6 +97,33 @@ def seed_option() -> Decorator:
     )
 
 
+def typed_options() -> dict[str, str]:
+    """The options that the user wrote, rather than leaving them at their defaults, by parameter name."""
+    context = click.get_current_context()
+    return {
+        str(each.name): next(spelling for spelling in each.opts if spelling.startswith("--"))
+        for each in context.command.params
+        if isinstance(each, click.Option)
+        and context.get_parameter_source(str(each.name)) is ParameterSource.COMMANDLINE
+    }
+
+
+class DeviceType(click.Choice):  # type: ignore[type-arg]  # generic only from click 8.2 on
+    """A device by name, or by the number that other tools give it: -1 for the CPU, 0 for the first GPU."""
+
+    def __init__(self) -> None:
+        super().__init__(DEVICES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The device that a word names."""
+        name = {"-1": "cpu", "0": "cuda"}.get(str(value), value)
+        if str(name).replace(",", "").isdigit():
+            self.fail(
+                f"{name!r}: one GPU is used, the first; CUDA_VISIBLE_DEVICES says which that is", param, ctx
+            )
+        return str(super().convert(name, param, ctx))
+
+
 class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.2 on
     """A whole number below 2⁶⁴, or the word "random", for which one is drawn here, once."""
 
@@ -105,7 +133,10 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic only from 
         """The number that a word says."""
         text = str(value)
         if text == "random":
-            return secrets.randbelow(1 << 32)
+            drawn = secrets.randbelow(1 << 32)
+            # At once, for a kill leaves no other moment.
+            click.echo(f"seed {drawn} was drawn: --seed {drawn} repeats it", err=True)
+            return drawn
         if not text.isascii() or not text.isdigit() or int(text) >= 1 << 64:
             self.fail(f"{text!r} is no seed; write a whole number below 2⁶⁴, or random", param, ctx)
         return int(text)

@@ -34,6 +34,15 @@ SUFFIXES = {
 """What is taken for a picture when a folder is searched."""
 
 
+_NEVER_READ = frozenset({".heic", ".heif", ".hif", ".jxl", ".svg", ".exr", ".hdr", ".dng", ".cr2", ".nef"})
+"""Endings of pictures of which Pillow knows nothing."""
+
+
+def picture_endings() -> frozenset[str]:
+    """Every ending that people give pictures, whether these can be read and written here or not."""
+    return _NEVER_READ | Image.registered_extensions().keys()
+
+
 @dataclass(frozen=True)
 class Photo:
     """A picture, upright, and the parts of its file that a restored one keeps."""

@@ -18,6 +18,8 @@ class Captions:
     for_all: str | None = None
     by_name: Mapping[str, str] = field(default_factory=dict)
     captioner: Captioner | None = None
+    reads_sidecars: bool = True
+    """False for bundles without text encoders: nobody asked for the words of a file that lies beside."""
 
     def of(self, picture: Path | None) -> str | None:
         """Find the caption of a picture file, or of an input without a name; None if nobody has one."""
@@ -34,7 +36,7 @@ class Captions:
             if name in self.by_name:
                 return self.by_name[name]
         sidecar = picture.with_suffix(".txt")
-        return _read_text(sidecar).strip() if sidecar.is_file() else None
+        return _read_text(sidecar).strip() if self.reads_sidecars and sidecar.is_file() else None
 
 
 def read_captions(file: Path) -> dict[str, str]:

@@ -15,8 +15,8 @@ from dit4sr.calibrate.report import format_report
 from dit4sr.calibrate.scales.formats import FORMATS
 from dit4sr.calibrate.search import trial_bundles
 from dit4sr.calibrate.search.evaluator import Evaluator
-from dit4sr.export.reports.inspection import format_inspection
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.doctor.inspection import format_inspection
 from dit4sr.runtime.errors import AccuracyError, BadInputError
 from dit4sr.runtime.settings import Settings
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -54,6 +56,32 @@ def test_a_checkpoint_becomes_a_bundle(run, tmp_path, capsys):
         assert expected in printed
     assert run("--inspect", "photos-q-fp16", "--json") == 0
     assert json.loads(capsys.readouterr().out)["graphs"]["prepare"]["nodes"]["Gemm"] == 1
+
+
+@pytest.mark.parametrize("flag", ["--inspect", "--verify"])
+def test_looking_needs_none_of_what_exporting_takes(run, monkeypatch, flag):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert run(flag, tiny_bundle()) == 0
+
+
+def test_looking_into_a_bundle_reads_no_weights(run, tmp_path, capsys):
+    """So it takes no longer for one of gigabytes; whether it is whole, --verify says."""
+    shutil.copytree(tiny_bundle(), tmp_path / "b")
+    for weights in (tmp_path / "b" / "onnx").glob("*.data"):
+        weights.unlink()
+    assert run("--inspect", "b") == 0
+    assert "6 DepthwiseInject, 5 JointAttention, 2 JointAttentionDual" in capsys.readouterr().out
+    assert run("--verify", "b") == 5
+
+
+def test_verifying_shows_on_a_terminal_how_far_it_is(run, monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert run("--verify", tiny_bundle()) == 0
+    shown = [part.strip() for part in terminal.getvalue().split("\r") if part.strip()]
+    assert shown[0] == "onnx/prepare.onnx  0% of 14.1 MB verified"
+    assert "onnx/vae_encoder.onnx.data  87% of 14.1 MB verified" in shown
 
 
 def test_the_vae_comes_along_and_is_checked(run, tmp_path, capsys):

@@ -18,10 +18,10 @@ from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.graph.external_data import SOURCES
-from dit4sr.export.reports.inspection import view_graphs
 from dit4sr.export.weights.sources import RandomWeights
 from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.doctor.inspection import view_graphs
 from dit4sr.runtime.errors import AccuracyError, BadInputError, OutOfMemoryError
 
 

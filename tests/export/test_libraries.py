@@ -7,7 +7,7 @@ import importlib.metadata
 import pytest
 
 from dit4sr.export.exporter import LIBRARIES
-from dit4sr.export.libraries import installed_versions
+from dit4sr.runtime.machine.libraries import installed_versions
 
 
 @pytest.mark.parametrize("installed", [("onnxruntime",), ("onnxruntime-gpu",), ()])

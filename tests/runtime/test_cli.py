@@ -21,6 +21,7 @@ from dit4sr.runtime import cli
 from dit4sr.runtime.batch.ledger import NAME as LEDGER
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.costs.probe import Sample
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.photo import WRITABLE
 from dit4sr.runtime.sampling.noise import Rng, picture_seed
@@ -92,7 +93,8 @@ def test_standard_input_and_output(toy_bundle, folder):
     )
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert (image.format, image.size) == ("PNG", (32, 32))
-    assert done.stderr == b""  # quiet in a pipe
+    # One line in a pipe.
+    assert re.fullmatch(r"1 picture restored in [0-9.]+ s, seed 0\n", done.stderr.decode())
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,9 @@ def test_standard_input_and_output(toy_bundle, folder):
         (["{in}/notes.md", "-o", "{out}"], "no picture"),
         (["{in}", "-o", "-"], "2 pictures into one output"),
         (["-", "-o", "{out}"], "expected a file ending in"),
+        (["{in}/a.png", "-o", "{out}.gif"], "not written as GIF; expected a file ending in png, jpg"),
+        (["{in}", "-o", "{out}.heic"], "not written as HEIC; expected a file ending in png, jpg"),
+        (["{in}", "-o", "{out}.png"], "2 pictures into one output, {out}.png; expected a folder for -o"),
         (["{in}", "-o", "{in}"], "is itself an input"),
         (["{in}", "-o", "{in}", "--overwrite"], "is itself an input"),
         (["{in}/a.png", "-o", "{in}/a.png", "--overwrite"], "is itself an input"),
@@ -131,10 +136,11 @@ def test_misuse_is_one_clear_line(upscale, folder, tmp_path, capfd, arguments, w
     filled = [text.format(**{"in": folder, "out": tmp_path / "out"}) for text in arguments]
     assert upscale(*filled) in {2, 3, 4}
     error = capfd.readouterr().err
-    assert words in error
+    assert words.format(**{"in": folder, "out": tmp_path / "out"}) in error
     assert "Traceback" not in error
     assert digests(folder) == before
     assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+    assert list(tmp_path.glob("out.*")) == []
 
 
 def test_two_pictures_do_not_become_one(upscale, folder, tmp_path, capfd):
@@ -197,6 +203,7 @@ def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
     assert len(records) == 2
     first = records[0]
     assert first["seed"] == picture_seed(7, "a.png")
+    assert first["job_seed"] == 7
     assert first["input_sha256"] == digests(folder)["a.png"]
     assert first["output_sha256"] == digests(tmp_path / "out")["a.png"]
     assert (first["input_size"], first["output_size"]) == ([8, 8], [32, 32])
@@ -205,6 +212,28 @@ def test_records_say_what_happened(upscale, folder, tmp_path, capsys):
     assert "tensorrt passed over: the bundle holds no engines for it" in first["passed_over"]
     assert first["settings"]["steps"] == 2
     assert first["settings"]["guidance"] == 3.0  # the bundle's, filled in
+
+
+def test_a_drawn_seed_is_in_the_last_line_and_in_every_record_and_repeats_the_job(
+    upscale, folder, tmp_path, capfd
+):
+    assert upscale(folder, "-o", tmp_path / "first", "--seed", "random", "--json", "-") == 0
+    printed = capfd.readouterr()
+    [seed] = {json.loads(line)["job_seed"] for line in printed.out.splitlines()}
+    assert printed.err.splitlines()[-1].endswith(f", seed {seed}")
+    assert upscale(folder, "-o", tmp_path / "again", "--seed", seed) == 0
+    assert digests(tmp_path / "again") == digests(tmp_path / "first")
+
+
+def test_the_last_line_counts_what_became_of_the_pictures(upscale, folder, tmp_path, capfd):
+    (folder / "z.png").write_bytes(b"")
+    words = (folder, "-o", tmp_path / "out", "--continue-on-error")
+    assert upscale(*words, "--seed", "3") == 9
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"2 pictures restored in [0-9.]+ s, 1 failed, seed 3", lines[-2])
+    assert upscale(*words, "--skip-existing") == 9
+    lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"0 pictures restored in [0-9.]+ s, 2 skipped, 1 failed, seed 0", lines[-2])
 
 
 def test_a_picture_after_json_is_not_written_into(upscale, folder, tmp_path, capfd):
@@ -248,10 +277,36 @@ def test_a_dry_run_touches_nothing(upscale, folder, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_says_what_the_job_would_take(folder, tmp_path, capsys, monkeypatch):
+    samples = {name: Sample(1.0, 2.0) for name in ("vae_encoder", "prepare", "step", "vae_decoder")}
+    monkeypatch.setattr("dit4sr.runtime.costs.estimate.probe", lambda *_: samples)
+    monkeypatch.setattr("dit4sr.runtime.batch.dry_run.free_disk", lambda _: 1000)
+    words = [str(folder), "-o", str(tmp_path / "out"), "--steps", "3", "--dry-run"]
+    assert run_command(command, words) == 0
+    printed = capsys.readouterr().out
+    # Opened once, and then 2 + 2 + 3 × 2 + 2 for each.
+    assert "\ntime 28 s, measured\n" in printed
+    assert re.search(r"^memory [0-9.]+ MB, of [0-9.]+ GB available$", printed, re.MULTILINE)
+    assert "\ndisk 6.1 kB at most, of 1.0 kB free: too little\n" in printed
+    assert run_command(command, [*words, "--json"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["status"] for record in records] == ["would restore"] * 2
+    assert records[0]["seconds"] == 16
+    assert records[0]["output_size"] == [32, 32]
+    assert (records[0]["basis"], records[0]["exists"]) == ("measured", False)
+
+
+def test_a_dry_run_of_a_bundle_that_tells_nothing_claims_no_time(upscale, folder, tmp_path, capsys):
+    assert upscale(folder, "-o", tmp_path / "out", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "\nmemory " in printed
+    assert "\ntime" not in printed
+
+
 def test_plain_progress_is_a_line_a_picture(upscale, folder, tmp_path, capfd):
     assert upscale(folder, "-o", tmp_path / "out", "--progress", "plain") == 0
     lines = capfd.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["a.png", "b.jpg"]
+    assert [line.split(":")[0] for line in lines[:-1]] == ["a.png", "b.jpg"]
     assert "32×32 in" in lines[0]
 
 

@@ -119,6 +119,30 @@ def test_progress_counts_to_its_total(upscaler, size, batch):
     assert list(dict.fromkeys(state.stage for state in seen)) == ["vae_encoder", "step", "vae_decoder"]
 
 
+def test_what_is_opened_is_told_before_the_stage_that_it_is_for(toy_bundle, photo):
+    engines = ["vae_encoder", "prepare", "step", "vae_decoder"]
+    with Upscaler(toy_bundle, use_cache=False) as upscaler:
+        first: list[str] = []
+        upscaler.upscale(photo, status=first.append)
+        opening = [word for engine in engines for word in (f"opening {engine}", engine)]
+        assert first == ["text", *opening, "colour"]
+        second: list[str] = []
+        upscaler.upscale(photo, status=second.append)
+        assert second == ["text", *engines, "colour"]
+
+
+def test_the_plan_counts_down_to_nothing(upscaler):
+    seen = []
+    upscaler.upscale(make_photo(20, 13), progress=seen.append)
+    runs = dict(seen[0].plan.runs)
+    assert runs["step"] == 4 * runs["prepare"] > 4
+    assert seen[0].plan.left(0) == runs
+    assert seen[0].total == sum(runs.values()) - runs["prepare"]
+    lefts = [sum(state.plan.left(state.done).values()) for state in seen]
+    assert lefts == sorted(lefts, reverse=True)
+    assert lefts[-1] == 0
+
+
 @pytest.mark.parametrize(
     "settings",
     [

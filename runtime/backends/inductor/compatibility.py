@@ -40,21 +40,22 @@ def _targets(bundle: Bundle) -> list[str]:
 def _fit(bundle: Bundle, target: str, device: str) -> Compatibility:
     records = [e for e in bundle.engines if e.backend == NAME and e.gpu_architecture == target]
     built_for = f"{target} with torch {records[0].versions.get('torch', 'of any version')}"
-    here = f"torch {_installed()}" if _installed() else "no torch"
+    here = f"torch {torch_version()}" if torch_version() else "no torch"
     return Compatibility.of(NAME, built_for, here, _obstacles(bundle, records, target, device))
 
 
 def _obstacles(bundle: Bundle, records: Sequence[Engine], target: str, device: str) -> Iterator[Obstacle]:
     """Everything that stands in the way, in the order of what it costs to find out."""
-    versions, here = records[0].versions, _installed()
+    versions, here = records[0].versions, torch_version()
     if missing := sorted(bundle.components.keys() - {record.component for record in records}):
         yield Obstacle(f"not for {', '.join(missing)}", REBUILD)
     if device != AUTO and (device == CPU) != (target == CPU):
         yield Obstacle(f"device {device} was asked for", REBUILD)
+    yield from absences()
     if here is None:
-        yield Obstacle("torch is not installed here", "pip install torch", is_missing=True)
+        return
     # Packages call torch through an interface that may change with every minor version.
-    elif _minor(here) != _minor(versions.get("torch", "")):
+    if _minor(here) != _minor(versions.get("torch", "")):
         yield Obstacle(f"running on torch {here}", REBUILD)
     elif target == CPU:
         if lacking := sorted(set(versions.get("instructions", "").split()) - set(instruction_sets())):
@@ -64,7 +65,13 @@ def _obstacles(bundle: Bundle, records: Sequence[Engine], target: str, device: s
         yield Obstacle(what, REBUILD, is_missing=found is None)
 
 
-def _installed() -> str | None:
+def absences() -> Iterator[Obstacle]:
+    """What this machine lacks to run any package at all."""
+    if torch_version() is None:
+        yield Obstacle("torch is not installed here", "pip install torch", is_missing=True)
+
+
+def torch_version() -> str | None:
     """The version of torch, without importing it."""
     if importlib.util.find_spec("torch") is None:
         return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
-from dit4sr.runtime.backends.compatibility import AUTO, Compatibility
+from dit4sr.runtime.backends.compatibility import AUTO, Compatibility, Obstacle
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.errors import BadInputError
 
@@ -24,25 +25,19 @@ def compatibility(device: str = AUTO) -> Compatibility:
     """What stands in the way of running any bundle on a device."""
     if device not in {AUTO, *PROVIDERS}:
         raise BadInputError(f"no device {device!r}", expected=", ".join([AUTO, *PROVIDERS]))
+    first = next(absences(device), None)
+    if first is None:
+        return Compatibility(NAME, _BUILT_FOR, device)
+    here = CPU if _is_installed() else "no onnxruntime"
+    return Compatibility(NAME, _BUILT_FOR, here, first.what, first.remedy, first.is_missing)
+
+
+def absences(device: str = AUTO) -> Iterator[Obstacle]:
+    """What this machine lacks to run any bundle on a device."""
     if not _is_installed():
-        return Compatibility(
-            NAME,
-            _BUILT_FOR,
-            "no onnxruntime",
-            "onnxruntime is not installed",
-            INSTALL,
-            is_missing=True,
-        )
-    if device == CUDA and not has_cuda():
-        return Compatibility(
-            NAME,
-            _BUILT_FOR,
-            CPU,
-            "this onnxruntime reaches no CUDA device",
-            REPLACE_BY_CUDA,
-            is_missing=True,
-        )
-    return Compatibility(NAME, _BUILT_FOR, device)
+        yield Obstacle("onnxruntime is not installed", INSTALL, is_missing=True)
+    elif device == CUDA and not has_cuda():
+        yield Obstacle("this onnxruntime reaches no CUDA device", REPLACE_BY_CUDA, is_missing=True)
 
 
 def has_cuda() -> bool:

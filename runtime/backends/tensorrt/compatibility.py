@@ -52,12 +52,13 @@ def _obstacles(
         yield Obstacle(f"not for {', '.join(missing)}", REBUILD)
     if device == "cpu":
         yield Obstacle("device cpu was asked for", "use backend onnxruntime, or leave --device at auto")
-    yield from _absences(machine)
+    yield from absences(machine)
     for engine in engines:
         yield from _mismatches(bundle, engine, machine)
 
 
-def _absences(machine: Machine) -> Iterator[Obstacle]:
+def absences(machine: Machine) -> Iterator[Obstacle]:
+    """What this machine lacks to run any plan at all."""
     install = "pip install 'dit4sr[tensorrt]', or use backend onnxruntime"
     if not machine.tensorrt:
         yield Obstacle("TensorRT is not installed here", install, is_missing=True)

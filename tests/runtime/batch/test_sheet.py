@@ -75,7 +75,7 @@ def test_a_page_shows_every_picture_in_three_states_and_no_stranger_writes_on_it
     assert page.said.count("8×8 → 32×32") == 3
     assert len(re.findall(r"seed \d+", page.said)) == 3
     assert "compressed again" in page.said
-    assert capfd.readouterr().err == ""
+    assert re.fullmatch(r"3 pictures restored in [0-9.]+ s, seed 0\n", capfd.readouterr().err)
 
 
 def test_a_page_may_lie_in_the_folder_that_the_job_makes(upscale, folder, tmp_path):

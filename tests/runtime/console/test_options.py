@@ -72,9 +72,30 @@ def test_seeds_are_whole_numbers_or_drawn():
             parsed(seed_option(), "--seed", text)
 
 
+def test_a_seed_that_was_drawn_is_said_before_anything_can_go_wrong(capfd):
+    """Whatever becomes of the work, a kill included, it can be begun again."""
+    seed = parsed(seed_option(), "--seed", "random")["seed"]
+    assert capfd.readouterr().err == f"seed {seed} was drawn: --seed {seed} repeats it\n"
+    parsed(seed_option(), "--seed", "7")
+    assert capfd.readouterr().err == ""
+
+
 def test_threads_and_devices_are_those_that_can_be():
     assert parsed(threads_option())["threads"] == 0
     with pytest.raises(click.BadParameter):
         parsed(threads_option(), "--threads", "-1")
     with pytest.raises(click.BadParameter):
         parsed(device_option(), "--device", "tpu")
+
+
+@pytest.mark.parametrize(
+    ("number", "device"), [("-1", "cpu"), ("0", "cuda"), ("auto", "auto"), ("cpu", "cpu")]
+)
+def test_gpus_are_counted_as_other_tools_count_them(number, device):
+    assert parsed(device_option(), "-g", number)["device"] == device
+
+
+@pytest.mark.parametrize("number", ["1", "0,1"])
+def test_a_gpu_that_would_not_be_used_is_refused_with_the_way_to_it(number):
+    with pytest.raises(click.BadParameter, match="one GPU is used, the first; CUDA_VISIBLE_DEVICES"):
+        parsed(device_option(), "-g", number)

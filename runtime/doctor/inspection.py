@@ -1,19 +1,25 @@
-"""Looking into a bundle: ``dit4sr-export --inspect``."""
+"""Looking into a bundle: its manifest and its graphs, as ``--inspect`` and ``dit4sr doctor`` show them.
+
+Weights are neither read nor checked, so a bundle of gigabytes is looked into at once.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import onnx_ir as ir
-
-from dit4sr.export.graph.passes.precision import HALVES, PRODUCTS
-from dit4sr.export.graph.passes.report import node_counts
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Component, Engine
 from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.console.table import format_bytes, format_table
+from dit4sr.runtime.costs.bundle_costs import BundleCosts
+from dit4sr.runtime.costs.outline import Outline
+
+HALVES = ("fp16", "bf16")
+_FLOAT = 1
+"""ONNX's number of FP32."""
 
 WHY_FP32 = {
     "LayerNormalization": "norm statistics",
@@ -37,24 +43,24 @@ class GraphView:
     nodes: Counter[str]
     fp32: Counter[str]
     weights: int
-    names: tuple[str, ...]
+    names: frozenset[str]
+    """Of the weights."""
 
 
 def view_graphs(bundle: Bundle) -> dict[str, GraphView]:
     """Read every graph of a bundle, without its weights."""
-    return {name: _view(bundle, name) for name in bundle.components}
+    costs = BundleCosts(bundle)
+    return {name: _view(bundle.components[name], costs.outline(name)) for name in bundle.components}
 
 
-def _view(bundle: Bundle, name: str) -> GraphView:
-    component = bundle.components[name]
-    model = ir.load(bundle.component_file(name))
+def _view(component: Component, outline: Outline) -> GraphView:
     in_fp32 = Counter(
-        node.op_type
-        for node in model.graph
-        if node.outputs[0].dtype == ir.DataType.FLOAT and node.op_type != "Cast"
+        node.operator
+        for node in outline.nodes
+        if node.operator != "Cast" and _FLOAT in {outline.element(name) for name in node.outputs[:1]}
     )
-    names = tuple(model.graph.initializers)
-    return GraphView(component, node_counts(model), in_fp32, sum(r.bytes for r in component.files), names)
+    size = sum(record.bytes for record in component.files)
+    return GraphView(component, outline.operators, in_fp32, size, outline.weights)
 
 
 def inspection_json(bundle: Bundle) -> dict[str, Any]:
@@ -66,10 +72,10 @@ def inspection_json(bundle: Bundle) -> dict[str, Any]:
     return {"manifest": to_json(bundle.manifest), "graphs": graphs}
 
 
-def format_inspection(bundle: Bundle) -> str:
-    """Format a bundle's manifest and graphs for people."""
+def format_contents(bundle: Bundle, views: Mapping[str, GraphView] | None = None) -> str:
+    """Format what a bundle is, and a line for each of its components."""
     card, manifest = bundle.card, bundle.manifest
-    views = view_graphs(bundle)
+    views = view_graphs(bundle) if views is None else views
     total = sum(record.bytes for record in manifest.files())
     lines = [
         f"{bundle.path}: {card.name}, flavour {card.flavour}, variant {card.variant}, {card.precision}",
@@ -89,6 +95,13 @@ def format_inspection(bundle: Bundle) -> str:
             ],
         ),
     ]
+    return "\n".join(lines)
+
+
+def format_inspection(bundle: Bundle) -> str:
+    """Format all of a bundle's manifest and graphs for people."""
+    views = view_graphs(bundle)
+    lines = [format_contents(bundle, views)]
     for name, view in views.items():
         lines += ["", name]
         lines += [f"  in   {spec.name} {_shape(spec.shape)} {spec.dtype}" for spec in view.component.inputs]
@@ -102,7 +115,7 @@ def format_inspection(bundle: Bundle) -> str:
 
 
 def _fused(view: GraphView) -> str:
-    ours = {op.removeprefix("dit4sr::"): n for op, n in view.nodes.items() if op in PRODUCTS and "::" in op}
+    ours = {op.removeprefix("dit4sr::"): n for op, n in view.nodes.items() if op.startswith("dit4sr::")}
     return ", ".join(f"{count} {op}" for op, count in sorted(ours.items())) or "none"
 
 

@@ -1,0 +1,77 @@
+"""The wire format of protocol buffers, as far as reading a graph's outline takes it.
+
+A message is a row of numbered fields. What nobody asks for is stepped over, so a file of gigabytes costs the
+pages that are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+LONGEST_VARINT = 10
+"""Bytes of a 64-bit number, seven bits in each."""
+
+Field = tuple[int, int | memoryview]
+"""A field's number, and its value: a number, or the bytes of a text or of a message within."""
+
+
+def fields(message: memoryview) -> Iterator[Field]:
+    """Yield the fields of a message; a ``ValueError`` says that it is none."""
+    place, end = 0, len(message)
+    while place < end:
+        key, place = _varint(message, place)
+        number, kind = key >> 3, key & 7
+        if kind == VARINT:
+            value, place = _varint(message, place)
+            yield number, value
+            continue
+        if kind == BYTES:
+            length, place = _varint(message, place)
+        elif kind in {FIXED32, FIXED64}:
+            length = 4 if kind == FIXED32 else 8
+        else:
+            raise ValueError(f"a field of kind {kind}")
+        if length > end - place:
+            raise ValueError("a field that is longer than its message")
+        yield number, message[place : place + length]
+        place += length
+
+
+def numbers(value: int | memoryview) -> list[int]:
+    """The whole numbers of a repeated field: each in a field of its own, or all in one."""
+    if isinstance(value, int):
+        return [signed(value)]
+    found, place = [], 0
+    while place < len(value):
+        number, place = _varint(value, place)
+        found.append(signed(number))
+    return found
+
+
+def signed(value: int) -> int:
+    """A varint as the signed number that it stands for."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+def text(value: int | memoryview) -> str:
+    """A field's text."""
+    if isinstance(value, int):
+        raise ValueError("a number in place of a text")
+    return str(value, "utf-8")
+
+
+def message(value: int | memoryview) -> memoryview:
+    """A field's bytes."""
+    if isinstance(value, int):
+        raise ValueError("a number in place of a message")
+    return value
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for i, byte in enumerate(message[place : place + LONGEST_VARINT]):
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            return value & ((1 << 64) - 1), place + i + 1
+    raise ValueError("a number without an end")
