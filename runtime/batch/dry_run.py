@@ -128,7 +128,7 @@ def _prospect(upscaler: Upscaler, estimator: Estimator, item: Item, config: JobC
     photo = read_photo(read_content(item.source), str(item.source), most_pixels=settings.most_pixels)
     geometry = upscaler.geometry(*photo.size, settings)
     plan = Plan.of(geometry, settings, upscaler.card, TileSizes.of(settings, upscaler.card))
-    estimate = estimator.of(plan, geometry)
+    estimate = estimator.of(plan, geometry, photo.channels.nbytes // (photo.size[0] * photo.size[1]))
     return Prospect(item, photo.size, geometry.final, config.seed_of(item), estimate)
 
 

@@ -88,8 +88,8 @@ class Estimator:
         self._before = resident_memory()
         self._tried: tuple[Plan, dict[str, Sample]] | None = None
 
-    def of(self, plan: Plan, geometry: Geometry) -> Estimate:
-        """Estimate a picture."""
+    def of(self, plan: Plan, geometry: Geometry, pixel_bytes: int = BYTES_OF_PIXEL) -> Estimate:
+        """Estimate a picture, of which a pixel has so many bytes when it is written."""
         if self._tried is None and self._is_small(plan):
             sizes = {name: sizes_of(self._bundle, plan, name) for name in self._engines}
             # Axes of names that nobody knows leave no way to make its inputs.
@@ -100,7 +100,7 @@ class Estimator:
         return Estimate(
             seconds,
             self._memory(plan, geometry),
-            BYTES_OF_PIXEL * width * height,
+            pixel_bytes * width * height,
             is_measured=self._tried is not None,
             factors=(*factors, *self._remarks()),
         )
