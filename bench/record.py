@@ -10,6 +10,8 @@ from pathlib import Path
 from dit4sr.bench.measure.statistics import Ratio, Summary
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
+from dit4sr.runtime.files.json_file import read_json
+from dit4sr.runtime.files.reading import require_ordinary
 
 SCHEMA_VERSION = 1
 OURS = "dit4sr"
@@ -185,12 +187,8 @@ class Record:
 
 def read_record(path: Path) -> Record:
     """Read a record from its file; anything else is refused in one line."""
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path} is no JSON ({error})") from None
+    require_ordinary(path)
+    values = read_json(path, failure=IntegrityError)
     version = values.get("schema") if isinstance(values, dict) else None
     if type(version) is int and version != SCHEMA_VERSION:
         raise IncompatibleError(

@@ -66,7 +66,7 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sa
 def checkpoint_prompts(folder: Path, card: ModelCard) -> dict[str, Prompt]:
     """The prompts that a checkpoint stores, if any, held against the widths that the network reads."""
     file = folder / PROMPTS
-    if not file.is_file():
+    if not file.exists():
         return {}
     stored = open_checkpoint(file)
     wanted = {f"{side}.{part}" for side in SIDES for part in ("text", "pooled")}
@@ -102,5 +102,5 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
 
 def _stated(file: Path, **keys: str) -> dict[str, Any]:
     """The fields that a config file states; a missing file states none."""
-    values = read_json(file) if file.is_file() else {}
+    values = read_json(file) if file.exists() else {}
     return {name: values[key] for name, key in keys.items() if values.get(key) is not None}

@@ -13,6 +13,7 @@ from typing import Any
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.ledger import Entry, Ledger
 from dit4sr.runtime.errors import AccuracyError, BadInputError, Dit4srError, OutOfMemoryError
+from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_stream
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import read_content, read_photo, resized, write_photo
 from dit4sr.runtime.prompt.captions import Captions
@@ -104,7 +105,7 @@ class Job:
         if is_there and config.existing is Existing.REFUSE:
             raise _exists(item)
 
-        content = read_content(item.source) if item.source else sys.stdin.buffer.read()
+        content = _content(item)
         recipe = self._recipe(item, content)
         if is_there and config.existing is Existing.RESUME and item.target and self.ledger:
             if self.ledger.has_finished(item.name, recipe, item.target):
@@ -184,6 +185,12 @@ class Job:
             "format": [item.format, config.quality, config.keep_metadata],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _content(item: Item) -> bytes:
+    if item.source:
+        return read_content(item.source)
+    return read_stream(sys.stdin.buffer, "standard input", most=LARGEST_PHOTO)
 
 
 def _failed(item: Item, error: Dit4srError) -> Record:

@@ -19,7 +19,7 @@ from dit4sr.runtime.bundles.manifest import (
     read_manifest,
 )
 from dit4sr.runtime.errors import BadInputError, IntegrityError
-from dit4sr.runtime.files.reading import sha256_of
+from dit4sr.runtime.files.reading import opened, sha256_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Bundle:
                 raise IntegrityError(f"{path} is missing", fix=fix)
             if (size := path.stat().st_size) != record.bytes:
                 raise IntegrityError(f"{path} has {size} bytes", expected=str(record.bytes), fix=fix)
-            if (digest := sha256_of(path)) != record.sha256:
+            if (digest := sha256_of(path, IntegrityError)) != record.sha256:
                 raise IntegrityError(
                     f"{path} has digest {digest[:12]}…", expected=record.sha256[:12] + "…", fix=fix
                 )
@@ -110,5 +110,5 @@ def _tensor_name(record: FileRecord, prompt: str) -> str:
 
 def _read_tensor(path: Path) -> NDArray[np.float32]:
     # np.load would also open archives, which are no tensors.
-    with path.open("rb") as file:
+    with opened(path, failure=IntegrityError) as file:
         return np.lib.format.read_array(file, allow_pickle=False).astype(np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_file
 
 Picture = NDArray[np.uint8]
 
@@ -49,14 +50,7 @@ class Photo:
 
 def read_content(path: Path) -> bytes:
     """Read the bytes of a file that ought to be a picture."""
-    if path.is_dir():
-        raise BadInputError(f"{path} is a folder", expected="a picture")
-    if path.exists() and not path.is_file():
-        raise BadInputError(f"{path} is no ordinary file", expected="a picture")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror})") from None
+    return read_file(path, most=LARGEST_PHOTO)
 
 
 def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> Photo:

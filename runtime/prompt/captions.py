@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError, MissingDependencyError
+from dit4sr.runtime.files.json_file import read_json
+from dit4sr.runtime.files.reading import read_text
 
 LONGEST_CAPTION = 100_000
 CAPTIONER_TIMEOUT = 600.0
@@ -74,27 +75,12 @@ class Captions:
             if name in self.by_name:
                 return self.by_name[name]
         sidecar = picture.with_suffix(".txt")
-        return _read_text(sidecar).strip() if sidecar.is_file() else None
+        return read_text(sidecar).strip() if sidecar.is_file() else None
 
 
 def read_captions(file: Path) -> dict[str, str]:
     """Read a JSON object from picture names, with or without their endings, to captions."""
-    try:
-        captions = json.loads(_read_text(file))
-    except ValueError as error:
-        raise BadInputError(f"{file} is no JSON ({error})") from None
+    captions = read_json(file)
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
         raise BadInputError(f"{file} is no list of prompts", expected='{"picture.png": "caption", …}')
     return captions
-
-
-def _read_text(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-        if len(content) > LONGEST_CAPTION * 100:
-            raise BadInputError(f"{file} is too large to be a text")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{file} is not UTF-8 text") from None

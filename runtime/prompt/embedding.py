@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.runtime.errors import IntegrityError
+from dit4sr.runtime.files.arrays import read_arrays
 from dit4sr.runtime.files.folders import user_cache
 
 Embedding = Mapping[str, NDArray[np.float32]]
@@ -35,10 +37,9 @@ class EmbeddingCache:
     def get(self, key: str) -> Embedding | None:
         """Return what is stored, unless it is absent or damaged."""
         try:
-            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
-                return dict(arrays)
-        except Exception:
-            return None  # np.load meets broken files with many kinds of errors; all mean the same
+            return read_arrays(self.folder / f"{key}.npz")
+        except IntegrityError:
+            return None
 
     def put(self, key: str, embedding: Embedding) -> None:
         """Store an embedding; a full or read-only disk is no reason to stop."""

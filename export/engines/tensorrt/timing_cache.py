@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.backends.tensorrt.machine import Machine
+from dit4sr.runtime.errors import Dit4srError
 from dit4sr.runtime.files.folders import user_cache
+from dit4sr.runtime.files.reading import LARGEST_STATE, read_file
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class TimingCache:
     def read(self) -> bytes:
         """The bytes that earlier builds left; none if there are none."""
         try:
-            return self.path.read_bytes()
-        except OSError:
+            return read_file(self.path, most=LARGEST_STATE)
+        except Dit4srError:
             return b""
 
     def write(self, content: bytes) -> None:

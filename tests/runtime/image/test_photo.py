@@ -128,7 +128,7 @@ def test_no_permission(tmp_path, monkeypatch):
         def refuse(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadInputError, match="Permission denied"):
         read_content(file)
 
