@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_file
+from dit4sr.runtime.image.scans import refuse_many_scans
 
 Picture = NDArray[np.uint8]
 
@@ -65,12 +68,14 @@ def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> 
             return _decode(content, name, most_pixels)
     except (BadInputError, KeyboardInterrupt):
         raise
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"memory ran out while {name} was decoded", fix="take a smaller picture, or close other programs"
+        ) from None
     except UnidentifiedImageError:
         raise BadInputError(
             f"{name} is no picture in a format known here", expected=", ".join(READABLE)
         ) from None
-    except Image.DecompressionBombError:
-        raise BadInputError(f"{name} has far too many pixels", expected=f"{most_pixels:,} at most") from None
     except Exception as error:
         # Decoders meet broken files with whatever comes to hand: SyntaxError, struct.error, EOFError, …
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -120,19 +125,32 @@ def resized(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def _decode(content: bytes, name: str, most_pixels: int) -> Photo:
-    formats = [known for known in READABLE if known in Image.OPEN]
-    with Image.open(io.BytesIO(content), formats=formats) as image:
+    refuse_many_scans(content, name)
+    with _opened(content) as image:
         width, height = image.size
         if width * height > most_pixels:
             raise BadInputError(f"{name} has {width}×{height} pixels", expected=f"{most_pixels:,} at most")
         remarks = []
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            remarks.append(f"has {frames} frames: the first is used")
+        # How many there are, some formats know only after they have visited every one.
+        if getattr(image, "is_animated", False):
+            remarks.append("has several frames: the first is used")
         image.load()
         icc = image.info.get("icc_profile") or b""
         exif, upright = _metadata(image, remarks)
         photo = _as_rgb(upright, icc, name, remarks)
         return replace(photo, exif=exif, format=image.format or "PNG", warnings=tuple(remarks))
+
+
+def _opened(content: bytes) -> Image.Image:
+    """Let the first decoder that knows the format read the header.
+
+    `Image.open` does the same, and then refuses by a limit of its own what a user may have allowed.
+    """
+    for factory, accepts in (Image.OPEN[known] for known in READABLE if known in Image.OPEN):
+        if accepts is None or accepts(content[:16]) is True:
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(io.BytesIO(content), "")
+    raise UnidentifiedImageError
 
 
 def _metadata(image: Image.Image, remarks: list[str]) -> tuple[bytes, Image.Image]:

@@ -22,7 +22,6 @@ ALLOWED = {
     ("runtime/files/whole.py", "os.open"): "to write, and to sync what was written",
     ("runtime/files/whole.py", "os.fdopen"): "to write",
     ("runtime/console/command.py", "os.open"): "the device that swallows all",
-    ("runtime/image/photo.py", "Image.open"): "from bytes that were read within bounds",
     ("runtime/batch/ledger.py", ".open"): "to append",
     ("runtime/backends/choice.py", ".open"): "no file: a backend",
     ("runtime/prompt/text_encoder.py", "from_file"): CHECKED,
