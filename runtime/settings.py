@@ -15,7 +15,10 @@ from dit4sr.runtime.sampling.noise import Rng
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver
 
+LEAST_SCALE, MOST_SCALE = 1 / 16, 16
 MOST_STEPS = 1000
+MOST_TILES = 4096
+"""Of a batch: what a device holds is far less."""
 MOST_PIXELS = 8192 * 8192
 
 
@@ -41,10 +44,16 @@ class Settings:
     most_pixels: int = MOST_PIXELS
 
     def __post_init__(self) -> None:
+        if not LEAST_SCALE <= self.scale <= MOST_SCALE:
+            raise BadInputError(f"scale {self.scale}", expected=f"{LEAST_SCALE} to {MOST_SCALE}")
+        # What the bundle leaves open is checked here as well, before a picture is read.
+        Guidance(1.0 if self.guidance is None else self.guidance, self.guidance_interval)
         if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
             raise BadInputError(f"{self.steps} steps", expected=f"1 to {MOST_STEPS}")
-        if self.tile_batch < 1:
-            raise BadInputError(f"a batch of {self.tile_batch} tiles", expected="1 or more")
+        if not 1 <= self.tile_batch <= MOST_TILES:
+            raise BadInputError(f"a batch of {self.tile_batch} tiles", expected=f"1 to {MOST_TILES}")
+        if self.most_pixels < 1:
+            raise BadInputError(f"{self.most_pixels} pixels at most", expected="1 or more")
 
     def resolved(self, card: ModelCard) -> Settings:
         """Fill in the bundle's values; tiles share three eighths by default."""

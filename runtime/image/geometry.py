@@ -33,19 +33,19 @@ class Geometry:
         and 107 to 127 instead of 128, from there to latents of odd size, and so into a crash. Here the
         shortest side is lifted exactly.
         """
-        if not 0 < scale <= 16:
-            raise BadInputError(f"scale {scale:g}", expected="a number above 0, up to 16")
         shortest, least = min(source), math.ceil(tile / scale)
         lifted = source
         if shortest < least:
             lifted = (source[0] * least // shortest, source[1] * least // shortest)
         enlarged = (int(lifted[0] * scale), int(lifted[1] * scale))
         work = (enlarged[0] // factor * factor, enlarged[1] // factor * factor)
-        if work[0] * work[1] > most_pixels:
+        # Below a scale of one it is the lifted picture that is the largest.
+        width, height = max(work, lifted, key=math.prod)
+        if width * height > most_pixels:
             raise BadInputError(
-                f"{source[0]}×{source[1]} would be worked on as {work[0]}×{work[1]} pixels",
+                f"{source[0]}×{source[1]} would be worked on as {width}×{height} pixels",
                 expected=f"{most_pixels:,} at most",
-                fix="crop it, take a smaller --outscale, or raise --max-pixels",
+                fix="crop it, take another --outscale, or raise --max-pixels",
             )
         final = (max(round(source[0] * scale), 1), max(round(source[1] * scale), 1))
         return cls(source, lifted, enlarged, work, final)

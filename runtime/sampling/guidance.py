@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.errors import BadInputError
+
+MOST_GUIDANCE = 1000
+"""Far above what is of use, and far below where numbers of the network end."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Guidance:
 
     def __post_init__(self) -> None:
         low, high = self.interval
-        if not math.isfinite(self.scale) or self.scale < 1:
-            raise BadInputError(f"guidance scale {self.scale:g}", expected="a number from 1 (off) upwards")
+        if not 1 <= self.scale <= MOST_GUIDANCE:
+            raise BadInputError(f"guidance scale {self.scale:g}", expected=f"1 (off) to {MOST_GUIDANCE}")
         if not 0 <= low <= high <= 1:
             raise BadInputError(
                 f"guidance interval {low:g} to {high:g}", expected="two noise levels, 0 ≤ low ≤ high ≤ 1"
