@@ -6,8 +6,15 @@ import os
 from pathlib import Path
 
 
-def user_cache(name: str) -> Path:
-    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder."""
-    chosen, base = os.environ.get("DIT4SR_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    home = Path(chosen) if chosen else Path(base or Path.home() / ".cache") / "dit4sr"
-    return home / name
+def user_cache(name: str) -> Path | None:
+    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder.
+
+    None for a user who has no home, as in some containers.
+    """
+    if chosen := os.environ.get("DIT4SR_CACHE"):
+        return Path(chosen) / name
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return Path(base) / "dit4sr" / name

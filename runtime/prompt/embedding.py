@@ -30,9 +30,10 @@ class EmbeddingCache:
     folder: Path
 
     @classmethod
-    def default(cls) -> EmbeddingCache:
-        """The cache in the user's cache folder, or in ``DIT4SR_CACHE``."""
-        return cls(user_cache("prompts"))
+    def default(cls) -> EmbeddingCache | None:
+        """The cache in the user's cache folder, or in ``DIT4SR_CACHE``; None where there is neither."""
+        folder = user_cache("prompts")
+        return cls(folder) if folder else None
 
     def get(self, key: str) -> Embedding | None:
         """Return what is stored, unless it is absent or damaged."""

@@ -16,17 +16,20 @@ from dit4sr.runtime.files.reading import LARGEST_STATE, read_file
 class TimingCache:
     """One file for each version of the library on each kind of device."""
 
-    path: Path
+    path: Path | None
+    """None where there is no folder to keep it in."""
 
     @classmethod
     def of(cls, folder: Path | None, machine: Machine) -> TimingCache:
         """The cache for a machine, in a folder or in the user's cache folder."""
         home = folder or user_cache("tensorrt")
         device = "".join(c if c.isalnum() else "-" for c in machine.device) or machine.architecture
-        return cls(home / f"{machine.tensorrt}-{device}.cache")
+        return cls(home / f"{machine.tensorrt}-{device}.cache" if home else None)
 
     def read(self) -> bytes:
         """The bytes that earlier builds left; none if there are none."""
+        if self.path is None:
+            return b""
         try:
             return read_file(self.path, most=LARGEST_STATE)
         except Dit4srError:
@@ -34,6 +37,8 @@ class TimingCache:
 
     def write(self, content: bytes) -> None:
         """Store; a full or read-only disk is no reason to stop."""
+        if self.path is None:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.path.parent, suffix=".partial", delete=False) as file:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from dit4sr.runtime import Upscaler
+from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.files.folders import user_cache
 
 
@@ -14,3 +18,18 @@ def test_the_users_cache_follows_the_environment(monkeypatch, tmp_path):
     assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert user_cache("things") == tmp_path / "home" / ".cache" / "dit4sr" / "things"
+
+
+def test_a_user_without_a_home_has_a_cache_only_where_it_is_named(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path))
+    assert user_cache("things") == tmp_path / "things"
+    monkeypatch.delenv("DIT4SR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert user_cache("things") is None
+    Upscaler(tiny_bundle()).close()
