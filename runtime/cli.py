@@ -12,6 +12,8 @@ import click
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
+    NAME,
+    NUMBER,
     PATH,
     backend_option,
     device_option,
@@ -23,7 +25,7 @@ from dit4sr.runtime.console.options import (
     threads_option,
 )
 from dit4sr.runtime.console.output import PIPE
-from dit4sr.runtime.errors import SomeInputsFailedError
+from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
 
 if TYPE_CHECKING:
     from dit4sr.runtime.batch.inputs import Item
@@ -49,14 +51,16 @@ EXAMPLES = (
 
 
 @grouped_command(name="dit4sr-upscale", no_args_is_help=True, examples=EXAMPLES)
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, type=NAME, metavar="INPUT...")
 @group(
     "Input and output",
-    option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT."),
-    option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".'),
+    option(
+        "-i", "--input", "more_inputs", type=NAME, multiple=True, metavar="PATH", help="The same as INPUT."
+    ),
+    option("-o", "--output", type=NAME, metavar="PATH", help='A folder, a file for one picture, or "-".'),
     option("-m", "--model", type=PATH, metavar="BUNDLE", help="The built-in dit4sr-tiny by default."),
     option("--recursive", is_flag=True, help="Search folders within folders."),
-    option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by."),
+    option("-s", "--outscale", "scale", type=NUMBER, default=4.0, show_default=True, help="Enlarge by."),
     option("--suffix", default="", help="Put before the ending of every output."),
     option(
         "-x",
@@ -100,7 +104,7 @@ EXAMPLES = (
     guidance_option(),
     option(
         "--guidance-interval",
-        type=(float, float),
+        type=(NUMBER, NUMBER),
         default=(0.0, 1.0),
         metavar="LOW HIGH",
         help="Noise levels that are guided; steps outside cost half.",
@@ -177,6 +181,8 @@ def command(
         raise click.UsageError("no INPUT; name pictures or a folder")
     if output is None:
         raise click.UsageError("no --output; name a folder, or a file for one picture")
+    if PIPE in {output, json_file} and sys.stdout is None:
+        raise BadInputError("standard output is closed", fix="name a file")
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ def check_target(file: str | None, *, replace: bool) -> None:
     if file is None or file == PIPE:
         return
     path = Path(file)
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    if (path.exists() and not path.is_file()) or not path.absolute().parent.is_dir():
         raise BadInputError(f"{path} cannot be written", expected="a file in a folder that exists")
     if path.exists() and not replace:
         raise BadInputError(f"{path} exists", fix="choose another name, or replace it with --force")
@@ -34,6 +36,11 @@ def write_text(file: str, text: str) -> None:
     from dit4sr.runtime.files.whole import write_whole  # noqa: PLC0415
 
     write_whole(Path(file), text.encode("utf-8"), replace=True)
+
+
+def command_line(command: str, words: Sequence[str]) -> str:
+    """What somebody typed, as a text that every file can hold, whatever bytes names on it have."""
+    return shlex.join([command, *words]).encode("utf-8", "backslashreplace").decode()
 
 
 def print_result(text: str, record: Any, json_file: str | None) -> None:
