@@ -63,9 +63,10 @@ class Record:
     details: dict[str, Any]
 
     def to_json(self) -> str:
-        """Return the record as one line of JSON."""
+        """Return the record as one line of JSON; bytes of names that are no characters are escaped."""
         places = {"input": str(self.item.source or "-"), "output": str(self.item.target or "-")}
-        return json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=False)
+        line = json.dumps({"status": self.status, **places, **self.details}, ensure_ascii=False)
+        return line.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ class Job:
 def _content(item: Item) -> bytes:
     if item.source:
         return read_content(item.source)
+    if sys.stdin is None:
+        raise BadInputError("standard input is closed", expected="a picture")
     return read_stream(sys.stdin.buffer, "standard input", most=LARGEST_PHOTO)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files.json_file import parse_json
 from dit4sr.runtime.files.reading import LARGEST_STATE, read_file, sha256_of
 
 NAME = ".dit4sr-ledger.jsonl"
@@ -67,10 +66,10 @@ def _read(file: Path) -> dict[str, Entry]:
         return entries
     for line in read_file(file, most=LARGEST_STATE).splitlines():
         try:
-            entry = Entry(**parse_json(line))
-        except (ValueError, TypeError):
+            entry = Entry(**json.loads(line))
+            entries[entry.name] = entry
+        except (ValueError, TypeError, RecursionError):
             continue  # cut short by a kill; its picture had not appeared yet
-        entries[entry.name] = entry
     return entries
 
 

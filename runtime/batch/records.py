@@ -50,9 +50,18 @@ def print_record(record: Record, *, is_plain: bool) -> None:
 
 def write_record(record: Record, stream: TextIO | None) -> None:
     """Add a line of JSON, at once: whoever reads along sees it, and a kill loses none."""
-    if stream:
+    if stream is None:
+        return
+    try:
         stream.write(record.to_json() + "\n")
         stream.flush()
+    except OSError as error:
+        if stream is not sys.stdout:
+            # It would be written once more when it is closed.
+            with contextlib.suppress(OSError):
+                stream.close()
+        name = "standard output" if stream is sys.stdout else stream.name
+        raise BadInputError(f"{name} cannot be written ({error.strerror})") from None
 
 
 def _refuse_other_content(path: Path) -> None:

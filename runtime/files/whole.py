@@ -26,8 +26,11 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     appears meanwhile stays.
     """
     target = target.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    except OSError as error:
+        raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
     try:
         yield scratch
         scratch.chmod(0o755)
@@ -46,6 +49,9 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 def write_whole(target: Path, content: bytes, *, replace: bool = False) -> None:
     """Write a file whole or not at all; without ``replace`` an existing target is an error."""
+    if target.exists() and not target.is_file() and not target.is_dir():
+        # The file would take the place of the device for everybody.
+        raise BadInputError(f"{target} is no ordinary file", fix="choose another name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial, handle = _draft(target)

@@ -61,6 +61,8 @@ class TextEncoder:
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
                 fix="leave prompts and captions out, or export a bundle with text encoders",
             )
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise BadInputError("the prompt holds bytes that are no characters", expected="UTF-8 text")
         key = self._key(prompt)
         embedding = self._cache.get(key) if self._cache else None
         if embedding is None:
