@@ -42,7 +42,7 @@ class Captioner:
             )
         except FileNotFoundError:
             raise MissingDependencyError(f"captioner {words[0]!r} is not installed") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise BadInputError(f"captioner {words[0]!r} failed on {picture} ({error})") from None
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

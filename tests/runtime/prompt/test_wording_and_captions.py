@@ -64,6 +64,9 @@ def test_captioners_that_fail_are_named(tmp_path):
         Captioner("sh -c 'echo why >&2; exit 3'").caption(tmp_path)
     with pytest.raises(BadInputError, match="empty"):
         Captioner("  ")
+    for command in ("a\0b", "\ud800"):
+        with pytest.raises(BadInputError, match="failed on"):
+            Captioner(command).caption(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "{"])
