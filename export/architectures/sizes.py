@@ -19,8 +19,10 @@ MOST_LAYERS = 256
 def check_sizes(sizes: Mapping[str, Any], most: int = LARGEST_SIZE) -> None:
     """Refuse, with a ``ValueError``, what is no whole number from 1 to ``most``."""
     for name, size in sizes.items():
-        if type(size) is not int or not 1 <= size <= most:
-            raise ValueError(f"{name} is {shown(size)}, not a whole number from 1 to {most:,}")
+        if type(size) is not int:
+            raise ValueError(f"{name} is {shown(size)}, which is no whole number")
+        if not 1 <= size <= most:
+            raise ValueError(f"{name} is {shown(size)}, {'below one' if size < 1 else f'above {most:,}'}")
 
 
 def shown(value: Any) -> str:
