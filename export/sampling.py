@@ -64,7 +64,8 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sa
         found["text_tokens"] = len(prompts["positive"]["text"])
     sampling = replace(default, **found)
     try:
-        _check(sampling)
+        _check_defaults(sampling)
+        _check_numbers(sampling)
     except ValueError as error:
         raise BadInputError(
             f"{folder}: {error}", fix="mend its configs, or copy the checkpoint again"
@@ -109,17 +110,24 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
     return {"positive": prompt(), "negative": prompt()}
 
 
-def _check(sampling: Sampling) -> None:
-    """Refuse, with a ``ValueError``, what no run could be made of."""
-    if not isinstance(sampling.name, str) or not 1 <= len(sampling.name) <= LONGEST_NAME:
-        raise ValueError(f"its name is {shown(sampling.name)}, not 1 to {LONGEST_NAME} characters")
-    check_sizes({"steps": sampling.steps}, MOST_STEPS)
-    if sampling.tile is not None:
-        check_sizes({"tile": sampling.tile}, LARGEST_LATENT)
+def _check_defaults(sampling: Sampling) -> None:
+    """Refuse, with a ``ValueError``, a name, steps or a tile that no run could have."""
+    try:
+        if not isinstance(sampling.name, str) or not 1 <= len(sampling.name) <= LONGEST_NAME:
+            raise ValueError(f"name is {shown(sampling.name)}, not 1 to {LONGEST_NAME} characters")
+        check_sizes({"steps": sampling.steps}, MOST_STEPS)
+        if sampling.tile is not None:
+            check_sizes({"tile": sampling.tile}, LARGEST_LATENT)
+    except ValueError as error:
+        raise ValueError(f"name, steps or tile is of the wrong kind ({error})") from None
+
+
+def _check_numbers(sampling: Sampling) -> None:
+    """Refuse, with a ``ValueError``, a scale, shift or guidance out of its range."""
     for name, (least, most) in RANGES.items():
         number = getattr(sampling, name)
         if type(number) not in {int, float} or not least <= number <= most:
-            raise ValueError(f"{name} is {shown(number)}, not a number from {least:g} to {most:g}")
+            raise ValueError(f"{name} is {shown(number)}, no finite number from {least:g} to {most:g}")
 
 
 def _stated(file: Path, **keys: str) -> dict[str, Any]:
