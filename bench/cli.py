@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,10 @@ from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.names import NamesType, parse_names
 from dit4sr.runtime.console.options import (
+    NAME,
+    NUMBER,
     PATH,
+    NumberType,
     backend_option,
     device_option,
     force_option,
@@ -23,7 +26,7 @@ from dit4sr.runtime.console.options import (
     threads_option,
     trust_engines_option,
 )
-from dit4sr.runtime.console.output import PIPE, check_target, write_text
+from dit4sr.runtime.console.output import PIPE, check_target, command_line, write_text
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require_onnxruntime
 from dit4sr.runtime.console.sizes import SIZES
@@ -62,7 +65,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     ) -> tuple[int, ...]:
         """The numbers that a word lists."""
         names = parse_names(value)
-        if any(not name.isdecimal() or not 0 < int(name) <= 4096 for name in names):
+        if any(not re.fullmatch("[0-9]{1,4}", name) or not 0 < int(name) <= 4096 for name in names):
             self.fail(f"{value!r} are no batch sizes; write 1,2,4", param, ctx)
         return tuple(map(int, names))
 
@@ -74,8 +77,8 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     option("--picture", type=PATH, help="Photo to restore; a sample by default."),
     option("--truth", type=PATH, help="What --picture ought to become."),
     json_option("Write the record; - prints it in place of the report."),
-    option("--markdown", metavar="FILE|-", help="Write the report as Markdown."),
-    option("--html", metavar="FILE", help="Write the report as one page."),
+    option("--markdown", type=NAME, metavar="FILE|-", help="Write the report as Markdown."),
+    option("--html", type=NAME, metavar="FILE", help="Write the report as one page."),
     force_option("Replace files that are there."),
     option("--explain", "explaining", is_flag=True, help="Say in sentences what holds it back."),
 )
@@ -122,10 +125,10 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         help="Runs that do not count.",
     ),
     option("-r", "--runs", type=click.IntRange(3, 100000), default=10, show_default=True, help="At least."),
-    option("--min-time", type=click.FloatRange(0), default=3.0, show_default=True, help="Seconds at least."),
+    option("--min-time", type=NumberType(0), default=3.0, show_default=True, help="Seconds at least."),
     option(
         "--max-time",
-        type=click.FloatRange(0),
+        type=NumberType(0),
         default=10.0,
         show_default=True,
         help="Seconds after which slow work ends.",
@@ -138,12 +141,12 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     option(
         "--min-psnr-y",
         aliases=["--min-psnr"],
-        type=float,
+        type=NUMBER,
         metavar="DB",
         help="Fail (exit 6) below; of luma, against --reference or the truth.",
     ),
-    option("--min-ssim", type=float, help="Fail (exit 6) below."),
-    option("--max-error", type=int, help="Fail (exit 6) above, in levels of 255."),
+    option("--min-ssim", type=NUMBER, help="Fail (exit 6) below."),
+    option("--max-error", type=click.IntRange(0, 255), help="Fail (exit 6) above, in levels of 255."),
     option(
         "--iqa",
         "metrics",
@@ -166,7 +169,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     ),
     option(
         "--tolerance",
-        type=click.FloatRange(0, 10),
+        type=NumberType(0, 10),
         default=0.05,
         show_default=True,
         help="Share of A's time that B may be slower by.",
@@ -205,9 +208,9 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
     path = bundle_path(bundle)
     return BenchConfig(
         bundle=path,
+        settings=Settings(steps=options["steps"], guidance=options["guidance"]),
         pictures=_pictures(options["picture"], options["truth"]),
         is_cropped=options["picture"] is None,
-        settings=Settings(steps=options["steps"], guidance=options["guidance"]),
         backend=options["backend"],
         device=options["device"],
         threads=options["threads"],
@@ -222,7 +225,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
         batches=options["batches"],
         has_roofline=not options["no_roofline"],
         metrics=options["metrics"],
-        command=shlex.join(["dit4sr-bench", *sys.argv[1:]]),
+        command=command_line("dit4sr-bench", sys.argv[1:]),
     )
 
 

@@ -11,6 +11,8 @@ from dit4sr.bench.accuracy.kept import KeptPicture
 from dit4sr.bench.measure.statistics import Ratio, Summary
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
+from dit4sr.runtime.files.json_file import read_json
+from dit4sr.runtime.files.reading import require_ordinary
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -192,12 +194,8 @@ class Record:
 
 def read_record(path: Path) -> Record:
     """Read a record from its file; anything else is refused in one line."""
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path} is no JSON ({error})") from None
+    require_ordinary(path)
+    values = read_json(path, failure=IntegrityError)
     version = values.get("schema") if isinstance(values, dict) else None
     if type(version) is int and version not in READABLE_VERSIONS:
         raise IncompatibleError(

@@ -38,9 +38,9 @@ TABLE = "calibration.json"
 
 def calibrate(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Report:
     """Make an FP8 or INT8 bundle whose pictures pass the gate; where none does, nothing is written."""
+    settings = Settings(steps=config.steps, guidance=config.guidance)
     bundle = open_source(config)
     photos, held_out = split_photos(config, bundle)
-    settings = Settings(steps=config.steps, guidance=config.guidance)
     statistics = observe(
         bundle,
         photos,
@@ -79,9 +79,9 @@ def calibrate(config: CalibrationConfig, show: ShowStatus = show_nothing) -> Rep
 
 def store_weights_only(config: CalibrationConfig, format_: Format, show: ShowStatus = show_nothing) -> Report:
     """Store all weights, those of the text encoders too, in fewer bits; nothing has to be observed."""
+    settings = Settings(steps=config.steps, guidance=config.guidance)
     bundle = open_source(config)
     _, held_out = split_photos(config, bundle)
-    settings = Settings(steps=config.steps, guidance=config.guidance)
     show("restoring the photos to evaluate on")
     evaluator = Evaluator(bundle, held_out, settings, seed=config.seed, threads=config.threads)
     gate = Gate(config.max_psnr_drop, config.min_psnr_rgb)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
+    NUMBER,
     PATH,
     force_option,
     guidance_option,
@@ -20,7 +20,7 @@ from dit4sr.runtime.console.options import (
     steps_option,
     threads_option,
 )
-from dit4sr.runtime.console.output import check_target, print_result
+from dit4sr.runtime.console.output import check_target, command_line, print_result
 from dit4sr.runtime.console.progress import StatusLine
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
 
@@ -101,7 +101,7 @@ EXAMPLES = (
     option(
         "--min-psnr-rgb",
         aliases=["--min-psnr"],
-        type=float,
+        type=NUMBER,
         default=35.0,
         show_default=True,
         metavar="DB",
@@ -109,7 +109,7 @@ EXAMPLES = (
     ),
     option(
         "--max-psnr-drop",
-        type=float,
+        type=NUMBER,
         default=0.3,
         show_default=True,
         metavar="DB",
@@ -176,7 +176,7 @@ def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationCo
         min_psnr_rgb=options["min_psnr_rgb"],
         replace=options["force"],
         threads=options["threads"],
-        command=shlex.join(["dit4sr-calibrate", *sys.argv[1:]]),
+        command=command_line("dit4sr-calibrate", sys.argv[1:]),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
 from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
-from dit4sr.runtime.console.output import check_target, print_result
+from dit4sr.runtime.console.output import check_target, command_line, print_result
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
 from dit4sr.runtime.console.sizes import SIZE
@@ -44,7 +43,12 @@ CALIBRATED = ("fp8", "int8")
 @group(
     "Input and output",
     option("-o", "--output", type=PATH, help="Folder for the bundle; named after the checkpoint by default."),
-    option("--random-weights", type=int, metavar="SEED", help="A full-size system without a checkpoint."),
+    option(
+        "--random-weights",
+        type=click.IntRange(0, (1 << 64) - 1),
+        metavar="SEED",
+        help="A full-size system without a checkpoint.",
+    ),
     force_option("Replace the bundle at --output, in one step."),
     json_option(
         "Also write the manifest as JSON; - prints it in place of a line.", is_followed_by_inputs=True
@@ -219,7 +223,7 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
 
 def _repeatable_command() -> str:
     """The command line without where it wrote: the same export anywhere is the same bundle."""
-    return shlex.join(["dit4sr-export", *without(command, sys.argv[1:], {"output", "force", "json_file"})])
+    return command_line("dit4sr-export", without(command, sys.argv[1:], {"output", "force", "json_file"}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ trained with two stored prompts instead of text encoders.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.export.architectures.sizes import LARGEST_LATENT, check_sizes, shown
 from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
 from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.sampling.guidance import MOST_GUIDANCE
+from dit4sr.runtime.settings import MOST_STEPS
 
 Prompt = Mapping[str, NDArray[np.float32]]
 """What a prompt is to the network, by name: for SD3.5's kind ``text`` ``[M, C]`` and ``pooled`` ``[P]``."""
 
 DEFAULTS, PROMPTS = "dit4sr.json", "prompts.safetensors"
+LONGEST_NAME = 200
+RANGES = {
+    "scaling": (1e-6, 1e6),
+    "shift": (-1e6, 1e6),
+    "schedule_shift": (1e-3, 1e3),
+    "guidance": (1, MOST_GUIDANCE),
+}
 SIDES = ("positive", "negative")
 
 
@@ -54,19 +63,20 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sa
     if prompts:
         found["text_tokens"] = len(prompts["positive"]["text"])
     sampling = replace(default, **found)
-    whole = [sampling.steps] if sampling.tile is None else [sampling.steps, sampling.tile]
-    if not isinstance(sampling.name, str) or not all(type(number) is int and number > 0 for number in whole):
-        raise BadInputError(f"{folder / DEFAULTS}: name, steps or tile is of the wrong kind")
-    numbers = (sampling.scaling, sampling.shift, sampling.schedule_shift, sampling.guidance)
-    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
-        raise BadInputError(f"{folder}: a scale, shift or guidance in its configs is no finite number")
+    try:
+        _check_defaults(sampling)
+        _check_numbers(sampling)
+    except ValueError as error:
+        raise BadInputError(
+            f"{folder}: {error}", fix="mend its configs, or copy the checkpoint again"
+        ) from None
     return sampling
 
 
 def checkpoint_prompts(folder: Path, card: ModelCard) -> dict[str, Prompt]:
     """The prompts that a checkpoint stores, if any, held against the widths that the network reads."""
     file = folder / PROMPTS
-    if not file.is_file():
+    if not file.exists():
         return {}
     stored = open_checkpoint(file)
     wanted = {f"{side}.{part}" for side in SIDES for part in ("text", "pooled")}
@@ -100,7 +110,27 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
     return {"positive": prompt(), "negative": prompt()}
 
 
+def _check_defaults(sampling: Sampling) -> None:
+    """Refuse, with a ``ValueError``, a name, steps or a tile that no run could have."""
+    try:
+        if not isinstance(sampling.name, str) or not 1 <= len(sampling.name) <= LONGEST_NAME:
+            raise ValueError(f"name is {shown(sampling.name)}, not 1 to {LONGEST_NAME} characters")
+        check_sizes({"steps": sampling.steps}, MOST_STEPS)
+        if sampling.tile is not None:
+            check_sizes({"tile": sampling.tile}, LARGEST_LATENT)
+    except ValueError as error:
+        raise ValueError(f"name, steps or tile is of the wrong kind ({error})") from None
+
+
+def _check_numbers(sampling: Sampling) -> None:
+    """Refuse, with a ``ValueError``, a scale, shift or guidance out of its range."""
+    for name, (least, most) in RANGES.items():
+        number = getattr(sampling, name)
+        if type(number) not in {int, float} or not least <= number <= most:
+            raise ValueError(f"{name} is {shown(number)}, no finite number from {least:g} to {most:g}")
+
+
 def _stated(file: Path, **keys: str) -> dict[str, Any]:
     """The fields that a config file states; a missing file states none."""
-    values = read_json(file) if file.is_file() else {}
+    values = read_json(file) if file.exists() else {}
     return {name: values[key] for name, key in keys.items() if values.get(key) is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import click
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
+    NAME,
+    NUMBER,
     PATH,
     backend_option,
     device_option,
@@ -24,7 +27,7 @@ from dit4sr.runtime.console.options import (
     typed_options,
 )
 from dit4sr.runtime.console.output import PIPE
-from dit4sr.runtime.errors import SomeInputsFailedError
+from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
 
 if TYPE_CHECKING:
     from dit4sr.runtime.batch.inputs import Item
@@ -50,11 +53,13 @@ EXAMPLES = (
 
 
 @grouped_command(name="dit4sr-upscale", no_args_is_help=True, examples=EXAMPLES)
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, type=NAME, metavar="INPUT...")
 @group(
     "Input and output",
-    option("-i", "--input", "more_inputs", multiple=True, metavar="PATH", help="The same as INPUT."),
-    option("-o", "--output", metavar="PATH", help='A folder, a file for one picture, or "-".'),
+    option(
+        "-i", "--input", "more_inputs", type=NAME, multiple=True, metavar="PATH", help="The same as INPUT."
+    ),
+    option("-o", "--output", type=NAME, metavar="PATH", help='A folder, a file for one picture, or "-".'),
     option(
         "-m",
         "--model",
@@ -64,7 +69,7 @@ EXAMPLES = (
         help="The built-in dit4sr-tiny by default.",
     ),
     option("--recursive", is_flag=True, help="Search folders within folders."),
-    option("-s", "--outscale", "scale", type=float, default=4.0, show_default=True, help="Enlarge by."),
+    option("-s", "--outscale", "scale", type=NUMBER, default=4.0, show_default=True, help="Enlarge by."),
     option("--suffix", default="", help="Put before the ending of every output."),
     option(
         "-x",
@@ -116,7 +121,7 @@ EXAMPLES = (
     guidance_option(),
     option(
         "--guidance-interval",
-        type=(float, float),
+        type=(NUMBER, NUMBER),
         default=(0.0, 1.0),
         metavar="LOW HIGH",
         help="Noise levels that are guided; steps outside cost half.",
@@ -199,6 +204,8 @@ def command(
         raise click.UsageError("no INPUT; name pictures or a folder")
     if output is None:
         raise click.UsageError("no --output; name a folder, or a file for one picture")
+    if PIPE in {output, json_file} and sys.stdout is None:
+        raise BadInputError("standard output is closed", fix="name a file")
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 

@@ -19,6 +19,8 @@ from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver
 
 MOST_STEPS = 1000
+MOST_TILES = 4096
+"""Of a batch: what a device holds is far less."""
 MOST_PIXELS = 8192 * 8192
 
 
@@ -53,7 +55,7 @@ class Settings:
         _check_whole(self.steps, "{} steps", 1, MOST_STEPS)
         _check_whole(self.tile, "tiles of {} pixels", 1)
         _check_whole(self.overlap, "tiles that share {} pixels", 0)
-        _check_whole(self.tile_batch, "a batch of {} tiles", 1)
+        _check_whole(self.tile_batch, "a batch of {} tiles", 1, MOST_TILES)
         _check_whole(self.most_pixels, "{} pixels at most", 1)
         Guidance(1.0 if self.guidance is None else self.guidance, self.guidance_interval)
 

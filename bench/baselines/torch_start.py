@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dit4sr.bench.config import BenchConfig
 from dit4sr.bench.measure.cold_start import ColdStart, released
 from dit4sr.bench.record import OURS, AccuracyRow
 from dit4sr.bench.subject import Subject
+from dit4sr.runtime.files.reading import sha256_of
 
 EAGER = "eager"
 LARGEST = 500 << 20
@@ -77,12 +77,4 @@ class TorchStart:
         known = self.subject.bundle.manifest.provenance.checkpoint.values()
         parts = ("transformer", "vae")
         weights = [file for part in parts for file in sorted((checkpoint / part).glob("*.safetensors"))]
-        return bool(weights) and all(_digest(file) in known for file in weights)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+        return bool(weights) and all(sha256_of(file) in known for file in weights)

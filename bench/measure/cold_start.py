@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ class ColdStart:
             Image.fromarray(picture).save(photo)
             child = timed_child([sys.executable, *self.arguments(photo, output)])
             if keep is not None:
-                keep.write_bytes(output.read_bytes())
+                shutil.copyfile(output, keep)
         return child
 
 

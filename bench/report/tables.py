@@ -16,6 +16,7 @@ from dit4sr.bench.report.markdown import markdown_section
 from dit4sr.bench.report.sections import sections
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.errors import BadInputError, IntegrityError
+from dit4sr.runtime.files.reading import read_text
 
 OPENING = re.compile(r"^<!-- table: ", re.MULTILINE)
 BLOCK = re.compile(
@@ -59,10 +60,7 @@ def _table(file: Path, title: str) -> str:
 def command(documents: tuple[Path, ...], records: Path, *, check: bool) -> None:
     """Write the tables of DOCUMENTS anew."""
     for document in documents:
-        try:
-            text = document.read_text(encoding="utf-8")
-        except OSError as error:
-            raise BadInputError(f"{document} cannot be read ({error.strerror})") from None
+        text = read_text(document)
         new = renewed(text, records)
         if check and new != text:
             raise IntegrityError(f"a table of {document} is not what its record says", fix="make tables")

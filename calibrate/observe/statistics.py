@@ -25,7 +25,9 @@ from dit4sr.calibrate.observe.histogram import (
     is_finite,
     magnitudes,
 )
-from dit4sr.runtime.errors import AccuracyError, BadInputError, IntegrityError
+from dit4sr.runtime.errors import AccuracyError, BadInputError, Dit4srError, IntegrityError
+from dit4sr.runtime.files.arrays import read_arrays
+from dit4sr.runtime.files.json_file import parse_json
 from dit4sr.runtime.files.whole import write_whole
 
 VERSION = 1
@@ -142,14 +144,12 @@ def resumed(file: Path, origin: Origin, steps: int) -> Statistics:
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     fix = "remove it to calibrate anew"
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        header = json.loads(arrays.pop("header").tobytes())
+        arrays = read_arrays(file)
+        header = parse_json(arrays.pop("header").tobytes())
         digest, version = header["digest"], header["version"]
         origin, steps, seen = header["origin"], header["steps"], header["seen"]
         is_shaped = origin.keys() == {"weights", "photos", "settings"} and set(seen) <= set(origin["photos"])
-    except Exception as error:
-        # What the parsers of archives and arrays raise over damaged bytes is anybody's guess.
+    except (Dit4srError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise IntegrityError(f"{file} is no calibration, or a damaged one ({error})", fix=fix) from None
     if version != VERSION:
         raise IntegrityError(f"{file} has version {version}", expected=str(VERSION), fix=fix)

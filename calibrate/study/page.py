@@ -12,6 +12,7 @@ from dit4sr.calibrate.search.evaluator import Verdict
 from dit4sr.calibrate.study.recipes import EARLY, TWO_SETS
 from dit4sr.calibrate.study.study import Study
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.reading import read_text
 from dit4sr.runtime.image.photo import Picture, resized
 from dit4sr.runtime.metrics import psnr_rgb
 
@@ -93,7 +94,7 @@ def side_by_side(study: Study, names: Sequence[str]) -> Picture:
 
 def put_between_marks(page: Path, text: str) -> None:
     """Replace what stands between the marks of a page by a text."""
-    content = page.read_text(encoding="utf-8")
+    content = read_text(page)
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -6,7 +6,6 @@ never opened.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dit4sr.runtime.errors import BadInputError, IntegrityError
+from dit4sr.runtime.files import json_file
+from dit4sr.runtime.files.reading import require_ordinary
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 """File names that diffusers and transformers give to a network's weights."""
 INDEXES = tuple(f"{name}.index.json" for name in WEIGHTS)
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+LARGEST_CONFIG = 64 << 20
+"""Bytes of a config, an index or a tokenizer; the vocabularies of large models have tens of megabytes."""
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """The element types a checkpoint may hold, and their bytes."""
 
@@ -138,6 +141,7 @@ def _refuse_pickle(path: Path) -> None:
 
 def _header(file: Path) -> dict[str, StoredTensor]:
     """List the tensors of one file; safetensors checks that their extents tile it."""
+    require_ordinary(file, IntegrityError)
     try:
         with safe_open(file, framework="pt") as opened:
             slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
@@ -208,10 +212,7 @@ def check_layout(checkpoint: Checkpoint, wanted: Mapping[str, tuple[int, ...]], 
 
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object, whatever state the file is in."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{file} is not readable JSON ({error})") from None
+    values = json_file.read_json(file, most=LARGEST_CONFIG, failure=IntegrityError)
     if not isinstance(values, dict):
         raise IntegrityError(f"{file} is not a JSON object")
     return values

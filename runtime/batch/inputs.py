@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.names import checked_name
 from dit4sr.runtime.image.photo import SUFFIXES, WRITABLE, picture_endings
 
 PIPE = "-"
@@ -104,7 +105,10 @@ def _into_folder(name: str, source: Path | None, folder: Path, suffix: str, endi
     place = Path(name)
     own = place.suffix.lower().lstrip(".")
     chosen = ending if ending != "auto" else own if own in WRITABLE else "png"
-    return Item(name, source, folder / place.with_name(f"{place.stem}{suffix}.{chosen}"), WRITABLE[chosen])
+    result = f"{place.stem}{suffix}.{chosen}"
+    if "/" in result or os.sep in result:
+        raise BadInputError(f"suffix {suffix!r}", expected="a part of a file's name")
+    return Item(name, source, checked_name(folder / place.parent / result), WRITABLE[chosen])
 
 
 def _refuse_collisions(items: Sequence[Item]) -> None:

@@ -14,6 +14,7 @@ from dit4sr.runtime.batch.faults import fault_of_picture
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.ledger import Entry, Ledger
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_stream
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import read_content, read_photo
 from dit4sr.runtime.image.writing import write_photo
@@ -111,7 +112,7 @@ class Job:
         if is_there and config.existing is Existing.REFUSE:
             raise _exists(item)
 
-        content = read_content(item.source) if item.source else sys.stdin.buffer.read()
+        content = _content(item)
         recipe = self._recipe(item, content)
         if is_there and config.existing is Existing.RESUME and item.target and self.ledger:
             if self.ledger.has_finished(item.name, recipe, item.target):
@@ -201,6 +202,14 @@ def _is_there(item: Item) -> bool:
         return item.target is not None and item.target.exists()
     except OSError as error:
         raise BadInputError(f"{item.target} cannot be looked at ({error.strerror})") from None
+
+
+def _content(item: Item) -> bytes:
+    if item.source:
+        return read_content(item.source)
+    if sys.stdin is None:
+        raise BadInputError("standard input is closed", expected="a picture")
+    return read_stream(sys.stdin.buffer, "standard input", most=LARGEST_PHOTO)
 
 
 def _exists(item: Item) -> BadInputError:

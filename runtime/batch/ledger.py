@@ -6,9 +6,10 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files.reading import sha256_of
+from dit4sr.runtime.files.reading import LARGEST_STATE, read_file, sha256_of
 
 NAME = ".dit4sr-ledger.jsonl"
 
@@ -45,7 +46,7 @@ class Ledger:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a+b") as file:
                 # A line that a kill cut short must not swallow this one.
-                is_cut = file.tell() > 0 and _last_byte(self._file) != b"\n"
+                is_cut = file.tell() > 0 and _last_byte(file) != b"\n"
                 file.write(b"\n" * is_cut + json.dumps(asdict(entry)).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -64,23 +65,18 @@ class Ledger:
 
 
 def _read(file: Path) -> dict[str, Entry]:
-    entries = {}
-    try:
-        lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise LedgerError(f"{file} cannot be read ({error.strerror})") from None
-    for line in lines:
+    entries: dict[str, Entry] = {}
+    if not file.exists():
+        return entries
+    for line in read_file(file, most=LARGEST_STATE, failure=LedgerError).splitlines():
         try:
             entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):
+            entries[entry.name] = entry
+        except (ValueError, TypeError, RecursionError):
             continue  # cut short by a kill; its picture had not appeared yet
-        entries[entry.name] = entry
     return entries
 
 
-def _last_byte(file: Path) -> bytes:
-    with file.open("rb") as handle:
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1)
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)

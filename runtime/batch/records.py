@@ -13,6 +13,7 @@ import click
 from dit4sr.runtime.batch.job import Record
 from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.reading import opened
 
 
 @contextlib.contextmanager
@@ -59,17 +60,20 @@ def write_record(record: Record, stream: TextIO | None) -> None:
     try:
         stream.write(line + "\n")
         stream.flush()
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise BadInputError(f"the records cannot be written ({error.strerror})") from None
+        if stream is not sys.stdout:
+            # It would be written once more when it is closed.
+            with contextlib.suppress(OSError):
+                stream.close()
+        name = "standard output" if stream is sys.stdout else stream.name
+        raise BadInputError(f"{name} cannot be written ({error.strerror})") from None
 
 
 def _refuse_other_content(path: Path) -> None:
     """Whoever types a picture after ``--json`` should not find lines of text at its end."""
     if not path.is_file():
         return
-    with path.open("rb") as file:
+    with opened(path) as file:
         begins = file.read(1)
     if begins not in {b"", b"{"}:
         raise BadInputError(f"{path} holds something else than records", fix="name another --json file")

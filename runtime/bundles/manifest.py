@@ -14,11 +14,11 @@ from typing import Any
 from dit4sr.runtime.bundles.manifest_v1 import upgraded
 from dit4sr.runtime.bundles.schema import SchemaError, checked_json, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
+from dit4sr.runtime.files.json_file import read_json
 from dit4sr.runtime.files.reading import sha256_of
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
-LARGEST_MANIFEST = 16 << 20
 LARGEST_FACTOR = 1e6
 """Bound of the model card's factors, and its inverse of those that divide."""
 LONGEST_AXIS = 500
@@ -270,16 +270,11 @@ class Manifest:
 
 def read_manifest(file: Path) -> Manifest:
     """Parse a manifest and check every field of it."""
-    try:
-        if file.stat().st_size > LARGEST_MANIFEST:
-            raise IntegrityError(f"{file} is too large to be a manifest")
-        values = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
-    except FileNotFoundError:
+    if not file.exists():
         raise BadInputError(
             f"{file.parent} holds no {MANIFEST}", expected="a folder that dit4sr-export wrote"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{file} is not readable JSON ({error})", fix="export the bundle anew") from None
+        )
+    values = read_json(file, failure=IntegrityError)
     version = values.get("schema") if isinstance(values, dict) else None
     if type(version) is int and version not in {1, SCHEMA_VERSION}:
         raise IncompatibleError(
@@ -296,7 +291,3 @@ def read_manifest(file: Path) -> Manifest:
 def record_of(path: Path, root: Path) -> FileRecord:
     """Describe a file that has just been written into the bundle at ``root``."""
     return FileRecord(path.relative_to(root).as_posix(), path.stat().st_size, sha256_of(path))
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

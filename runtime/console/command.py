@@ -1,8 +1,11 @@
-"""What the four commands have in common: a typed error becomes one line and an exit code."""
+"""What the commands have in common: a typed error becomes one line and an exit code."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,8 +16,22 @@ import click
 
 from dit4sr.runtime.console.signals import EXIT_CODES, EndingSignals
 from dit4sr.runtime.console.version import version
-from dit4sr.runtime.errors import INTERNAL_ERROR, Dit4srError, OutOfMemoryError, in_one_line, is_debugging
+from dit4sr.runtime.errors import (
+    INTERNAL_ERROR,
+    BadInputError,
+    Dit4srError,
+    OutOfMemoryError,
+    in_one_line,
+    is_debugging,
+)
 from dit4sr.runtime.interruption import LEFTOVERS
+
+FAULTS_OF_THE_SYSTEM = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV, errno.EPIPE),
+    *(errno.EMFILE, errno.ENFILE),
+}
+"""Errors that a user can act on, wherever they are met: no room, no right, nobody who reads."""
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -22,9 +39,12 @@ def run_command(command: click.Command, arguments: Sequence[str] | None = None) 
 
     ``DIT4SR_DEBUG=1`` adds the traceback, for whoever mends an internal error.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may hold bytes that are no characters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with EndingSignals() as signals:
         try:
-            return _run(command, arguments, signals)
+            return _flushed(_run(command, arguments, signals))
         except KeyboardInterrupt:
             LEFTOVERS.remove_all()  # those whose removal a signal cut short
             return _fail(signals.farewell(), signals.exit_code())
@@ -45,17 +65,13 @@ def _run(command: click.Command, arguments: Sequence[str] | None, signals: Endin
     try:
         result = _invoke(command, arguments, signals)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except Dit4srError as error:
-        return _fail(str(error), error.exit_code)
-    except MemoryError:
-        return _fail("out of memory; close other programs, or ask for less", OutOfMemoryError.exit_code)
-    except BrokenPipeError:
-        # The reader went away (`… | head`); silence the flush at exit as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _misuse(error, command)
+    except SystemExit:
+        # So click ends where nobody reads on, and nowhere else.
+        return _fail(f"standard output: {os.strerror(errno.EPIPE)}", BadInputError.exit_code)
     except Exception as error:
+        if known := _known(error):
+            return _fail(str(known), known.exit_code)
         if is_debugging():
             traceback.print_exc()
         report = f"please report it with the output of DIT4SR_DEBUG=1 (dit4sr {version()})"
@@ -76,7 +92,50 @@ def _invoke(command: click.Command, arguments: Sequence[str] | None, signals: En
         raise KeyboardInterrupt from error
 
 
+def _flushed(code: int) -> int:
+    """The exit code once all that was printed has been written; what could not be is a failure itself."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # What could not be written would be tried again at exit, and complained of by Python.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or _fail(f"standard output cannot be written ({error.strerror})", BadInputError.exit_code)
+    return code
+
+
+def _misuse(error: click.ClickException, command: click.Command) -> int:
+    # A command without arguments that answers with its help; click before 8.2 knows no such error.
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        return error.exit_code
+    return _fail(f"{error.format_message()}; see {command.name} --help", error.exit_code)
+
+
+def _known(error: Exception) -> Dit4srError | None:
+    """What an error means to a user; nothing if it is a fault of ours."""
+    match error:
+        case Dit4srError():
+            return error
+        case MemoryError():
+            return OutOfMemoryError("out of memory", fix="close other programs, or ask for less")
+        case OSError() if error.errno in FAULTS_OF_THE_SYSTEM:
+            return BadInputError(f"{error.filename or 'standard output'}: {error.strerror}")
+    return None
+
+
 def _fail(line: str, exit_code: int) -> int:
     with suppress(OSError):  # where standard error is closed, the exit code has to do
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"error: {_for_a_terminal(line)}", err=True)
     return exit_code
+
+
+def _for_a_terminal(text: str) -> str:
+    """A text as one line of a few words, whatever somebody has named their files.
+
+    What would move the cursor or change colours is spelt out, and words without end lose their middle.
+    """
+    line = " ".join(text.split())
+    spelt = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return re.sub(r"\S{300,}", lambda word: f"{word[0][:150]}…{word[0][-50:]}", spelt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +13,43 @@ from click.core import ParameterSource
 
 from dit4sr.runtime.console.help import Decorator, option
 from dit4sr.runtime.console.output import PIPE
+from dit4sr.runtime.files.names import checked_name
 
 AUTO = "auto"
 DEVICES = (AUTO, "cpu", "cuda")
-PATH = click.Path(path_type=Path)
-"""A file or folder; whether it can be read, the command says in its own words."""
+
+
+class NameType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.2 on
+    """The name of a file or folder, as text, for it may also be ``-``; or as a path."""
+
+    name = "path"
+
+    def __init__(self, kind: type[str] | type[Path]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str | Path:
+        """The name, if a file can have it; whether there is one, the command says in its own words."""
+        return self._kind(checked_name(value))
+
+
+PATH, NAME = NameType(Path), NameType(str)
+
+
+class NumberType(click.FloatRange):
+    """A finite number; against one that is none every comparison fails, and so every gate would hold."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that a word says."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
+NUMBER = NumberType()
+MOST_SEED_DIGITS = 20
 
 
 def json_option(
@@ -33,7 +66,14 @@ def json_option(
     """
     takes = _is_json_name if is_followed_by_inputs else lambda _word: True
     return option(
-        "--json", "json_file", aliases=aliases, bare=PIPE, takes=takes, metavar="[FILE|-]", help=help
+        "--json",
+        "json_file",
+        type=NAME,
+        aliases=aliases,
+        bare=PIPE,
+        takes=takes,
+        metavar="[FILE|-]",
+        help=help,
     )
 
 
@@ -84,7 +124,7 @@ def guidance_option() -> Decorator:
         "--guidance",
         "guidance",
         aliases=["--cfg"],
-        type=float,
+        type=NUMBER,
         metavar="SCALE",
         help="Guidance scale; 1 turns it off; the bundle's by default.",
     )
@@ -137,7 +177,8 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic only from 
             # At once, for a kill leaves no other moment.
             click.echo(f"seed {drawn} was drawn: --seed {drawn} repeats it", err=True)
             return drawn
-        if not text.isascii() or not text.isdigit() or int(text) >= 1 << 64:
+        is_short = text.isascii() and text.isdigit() and len(text) <= MOST_SEED_DIGITS
+        if not is_short or int(text) >= 1 << 64:
             self.fail(f"{text!r} is no seed; write a whole number below 2⁶⁴, or random", param, ctx)
         return int(text)
 

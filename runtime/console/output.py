@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def check_target(file: str | None, *, replace: bool) -> None:
     if file is None or file == PIPE:
         return
     path = Path(file)
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    if (path.exists() and not path.is_file()) or not path.absolute().parent.is_dir():
         raise BadInputError(f"{path} cannot be written", expected="a file in a folder that exists")
     if path.exists() and not replace:
         raise BadInputError(f"{path} exists", fix="choose another name, or replace it with --force")
@@ -41,6 +43,11 @@ def printable(text: str) -> str:
     """A text for standard output; what that cannot show, such as names that are no UTF-8, in escapes."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def command_line(command: str, words: Sequence[str]) -> str:
+    """What somebody typed, as a text that every file can hold, whatever bytes names on it have."""
+    return shlex.join([command, *words]).encode("utf-8", "backslashreplace").decode()
 
 
 def print_result(text: str, record: Any, json_file: str | None) -> None:

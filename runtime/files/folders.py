@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 
-def user_cache(name: str) -> Path:
-    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder."""
-    chosen, base = os.environ.get("DIT4SR_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    home = Path(chosen) if chosen else Path(base or Path.home() / ".cache") / "dit4sr"
-    return home / name
+def user_cache(name: str) -> Path | None:
+    """Folder for things that may be lost: in ``DIT4SR_CACHE``, else in the user's cache folder.
+
+    None for a user who has neither that nor a home, as in some containers.
+    """
+    return _folder(name, "DIT4SR_CACHE", "XDG_CACHE_HOME", ".cache")
 
 
 def user_config(name: str) -> Path | None:
@@ -18,10 +19,15 @@ def user_config(name: str) -> Path | None:
 
     None for a user who has neither that nor a home.
     """
-    chosen, base = os.environ.get("DIT4SR_CONFIG"), os.environ.get("XDG_CONFIG_HOME")
-    if chosen:
+    return _folder(name, "DIT4SR_CONFIG", "XDG_CONFIG_HOME", ".config")
+
+
+def _folder(name: str, ours: str, everybodys: str, at_home: str) -> Path | None:
+    """What one environment variable names for this toolkit, another for all programs, or one at home."""
+    if chosen := os.environ.get(ours):
         return Path(chosen) / name
     try:
-        return Path(base or Path.home() / ".config") / "dit4sr" / name
+        base = os.environ.get(everybodys) or Path.home() / at_home
     except RuntimeError:
         return None
+    return Path(base) / "dit4sr" / name

@@ -43,6 +43,9 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool
 
     Without ``replace`` an existing target is an error.
     """
+    if target.exists() and not target.is_file() and not target.is_dir():
+        # The file would take the place of the device for everybody.
+        raise BadInputError(f"{target} is no ordinary file", fix="choose another name")
     try:
         with draft_file(target, content) as draft:
             if replace:

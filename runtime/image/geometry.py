@@ -13,10 +13,13 @@ Size = tuple[int, int]
 """Width and height."""
 
 
+LEAST_SCALE, MOST_SCALE = 1 / 16, 16
+
+
 def check_scale(scale: float) -> None:
     """Refuse what is no factor to enlarge by."""
-    if not is_number(scale) or not 0 < scale <= 16:
-        raise BadInputError(f"scale {scale}", expected="a number above 0, up to 16")
+    if not is_number(scale) or not LEAST_SCALE <= scale <= MOST_SCALE:
+        raise BadInputError(f"scale {scale}", expected=f"a number from {LEAST_SCALE} to {MOST_SCALE}")
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class Geometry:
             lifted = (source[0] * least // shortest, source[1] * least // shortest)
         enlarged = (int(lifted[0] * scale), int(lifted[1] * scale))
         work = (enlarged[0] // factor * factor, enlarged[1] // factor * factor)
-        if work[0] * work[1] > most_pixels:
+        # Below a scale of one it is the lifted picture that is the largest.
+        width, height = max(work, lifted, key=math.prod)
+        if width * height > most_pixels:
             raise BadInputError(
-                f"{source[0]}×{source[1]} would be worked on as {work[0]}×{work[1]} pixels",
+                f"{source[0]}×{source[1]} would be worked on as {width}×{height} pixels",
                 expected=f"{most_pixels:,} at most",
-                fix="crop it, take a smaller --outscale, or raise --max-pixels",
+                fix="crop it, take another --outscale, or raise --max-pixels",
             )
         final = (max(round(source[0] * scale), 1), max(round(source[1] * scale), 1))
         return cls(source, lifted, enlarged, work, final)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_file
 from dit4sr.runtime.image.depth import bytes_apart, content_of, eight_bits, joined, stated_bits
 from dit4sr.runtime.image.metadata import exif_of
+from dit4sr.runtime.image.scans import refuse_many_scans
 
 Picture = NDArray[np.unsignedinteger[Any]]
 """Levels of 8 bits (``uint8``) or of 16 (``uint16``)."""
@@ -93,14 +96,7 @@ class Photo:
 
 def read_content(path: Path) -> bytes:
     """Read the bytes of a file that ought to be a picture."""
-    if path.is_dir():
-        raise BadInputError(f"{path} is a folder", expected="a picture")
-    if path.exists() and not path.is_file():
-        raise BadInputError(f"{path} is no ordinary file", expected="a picture")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read ({error.strerror})") from None
+    return read_file(path, most=LARGEST_PHOTO)
 
 
 def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> Photo:
@@ -108,18 +104,20 @@ def read_photo(content: bytes, name: str = "the input", *, most_pixels: int) -> 
     if not content:
         raise BadInputError(f"{name} is empty")
     Image.init()
-    with _one_line_about(name, most_pixels):
+    with _one_line_about(name):
         return _decode(content, name, most_pixels)
 
 
 def photo_of_image(image: Image.Image, *, most_pixels: int) -> Photo:
     """Take a Pillow image as a photo: upright, with its transparency, EXIF and colour profile."""
-    with _one_line_about("the image", most_pixels):
-        return _loaded(image, content_of(image), "the image", [])
+    name = "the image"
+    with _one_line_about(name):
+        _refuse_large(image, name, most_pixels)
+        return _loaded(image, content_of(image), name, [])
 
 
 @contextmanager
-def _one_line_about(name: str, most_pixels: int) -> Iterator[None]:
+def _one_line_about(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one line that names the picture."""
     try:
         with warnings.catch_warnings():
@@ -128,12 +126,14 @@ def _one_line_about(name: str, most_pixels: int) -> Iterator[None]:
             yield
     except (BadInputError, KeyboardInterrupt):
         raise
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"memory ran out while {name} was decoded", fix="take a smaller picture, or close other programs"
+        ) from None
     except UnidentifiedImageError:
         raise BadInputError(
             f"{name} is no picture in a format known here", expected=", ".join(READABLE)
         ) from None
-    except Image.DecompressionBombError:
-        raise BadInputError(f"{name} has far too many pixels", expected=f"{most_pixels:,} at most") from None
     except Exception as error:
         # Decoders meet broken files with whatever comes to hand: SyntaxError, struct.error, EOFError, …
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -155,15 +155,20 @@ def resized(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def _decode(content: bytes, name: str, most_pixels: int) -> Photo:
-    formats = [known for known in READABLE if known in Image.OPEN]
-    with Image.open(io.BytesIO(content), formats=formats) as image:
-        width, height = image.size
-        if width * height > most_pixels:
-            raise BadInputError(f"{name} has {width}×{height} pixels", expected=f"{most_pixels:,} at most")
+    refuse_many_scans(content, name)
+    with _opened(content) as image:
+        _refuse_large(image, name, most_pixels)
         remarks = []
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            remarks.append(f"has {frames} frames: the first is used")
+        # How many there are, some formats know only after they have visited every one.
+        if getattr(image, "is_animated", False):
+            remarks.append("has several frames: the first is used")
         return _loaded(image, content, name, remarks)
+
+
+def _refuse_large(image: Image.Image, name: str, most_pixels: int) -> None:
+    width, height = image.size
+    if width * height > most_pixels:
+        raise BadInputError(f"{name} has {width}×{height} pixels", expected=f"{most_pixels:,} at most")
 
 
 def _loaded(image: Image.Image, content: bytes, name: str, remarks: list[str]) -> Photo:
@@ -179,6 +184,18 @@ def _loaded(image: Image.Image, content: bytes, name: str, remarks: list[str]) -
     if bits > photo.bits:
         remarks.append(f"has {bits} bits a channel: restored with {photo.bits}")
     return replace(photo, exif=exif, format=image.format or "PNG", warnings=tuple(remarks))
+
+
+def _opened(content: bytes) -> Image.Image:
+    """Let the first decoder that knows the format read the header.
+
+    `Image.open` does the same, and then refuses by a limit of its own what a user may have allowed.
+    """
+    for factory, accepts in (Image.OPEN[known] for known in READABLE if known in Image.OPEN):
+        if accepts is None or accepts(content[:16]) is True:
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(io.BytesIO(content), "")
+    raise UnidentifiedImageError
 
 
 def _metadata(image: Image.Image, remarks: list[str]) -> tuple[bytes, Image.Image]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.prompt.captioner import LONGEST_CAPTION, Captioner
+from dit4sr.runtime.files.json_file import read_json
+from dit4sr.runtime.files.reading import read_text
+from dit4sr.runtime.prompt.captioner import Captioner
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,12 @@ class Captions:
             if name in self.by_name:
                 return self.by_name[name]
         sidecar = picture.with_suffix(".txt")
-        return _read_text(sidecar).strip() if self.reads_sidecars and sidecar.is_file() else None
+        return read_text(sidecar).strip() if self.reads_sidecars and sidecar.is_file() else None
 
 
 def read_captions(file: Path) -> dict[str, str]:
     """Read a JSON object from picture names, with or without their endings, to captions."""
-    try:
-        captions = json.loads(_read_text(file))
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{file} is no JSON ({error})") from None
+    captions = read_json(file)
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
         raise BadInputError(f"{file} is no list of prompts", expected='{"picture.png": "caption", …}')
     return captions
-
-
-def _read_text(file: Path) -> str:
-    try:
-        content = file.read_bytes()
-        if len(content) > LONGEST_CAPTION * 100:
-            raise BadInputError(f"{file} is too large to be a text")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{file} is not UTF-8 text") from None

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import BadInputError, IntegrityError
+from dit4sr.runtime.files.arrays import read_arrays
 from dit4sr.runtime.files.folders import user_cache
 from dit4sr.runtime.files.whole import write_whole
 
@@ -30,17 +31,17 @@ class EmbeddingCache:
     folder: Path
 
     @classmethod
-    def default(cls) -> EmbeddingCache:
-        """The cache in the user's cache folder, or in ``DIT4SR_CACHE``."""
-        return cls(user_cache("prompts"))
+    def default(cls) -> EmbeddingCache | None:
+        """The cache in the user's cache folder, or in ``DIT4SR_CACHE``; None where there is neither."""
+        folder = user_cache("prompts")
+        return cls(folder) if folder else None
 
     def get(self, key: str) -> Embedding | None:
         """Return what is stored, unless it is absent or damaged."""
         try:
-            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
-                return dict(arrays)
-        except Exception:
-            return None  # np.load meets broken files with many kinds of errors; all mean the same
+            return read_arrays(self.folder / f"{key}.npz")
+        except IntegrityError:
+            return None
 
     def put(self, key: str, embedding: Embedding) -> None:
         """Store an embedding; a full or read-only disk is no reason to stop."""

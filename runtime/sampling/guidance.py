@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,9 @@ from numpy.typing import NDArray
 
 from dit4sr.runtime.choices import is_number
 from dit4sr.runtime.errors import BadInputError
+
+MOST_GUIDANCE = 1000
+"""Far above what is of use, and far below where numbers of the network end."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Guidance:
     """Lowest and highest noise level σ that is guided."""
 
     def __post_init__(self) -> None:
-        if not is_number(self.scale) or not 1 <= self.scale < math.inf:
-            raise BadInputError(f"guidance scale {self.scale}", expected="a number from 1 (off) upwards")
+        if not is_number(self.scale) or not 1 <= self.scale <= MOST_GUIDANCE:
+            raise BadInputError(f"guidance scale {self.scale}", expected=f"1 (off) to {MOST_GUIDANCE}")
         if not _is_interval(self.interval):
             raise BadInputError(
                 f"guidance interval {self.interval}", expected="two noise levels, 0 ≤ low ≤ high ≤ 1"

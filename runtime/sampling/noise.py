@@ -51,7 +51,7 @@ def picture_seed(seed: int, name: str) -> int:
 
     It does not depend on the order or number of pictures, so a resumed job makes what a full one makes.
     """
-    digest = hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:4], "little")
 
 

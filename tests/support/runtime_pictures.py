@@ -159,10 +159,10 @@ def _sound() -> list[Odd]:
         ),
         Odd("lab.tif", saved(Image.new("LAB", SIZE), "TIFF"), "RGB"),
         Odd("ycbcr.jpg", saved(Image.fromarray(pixels()).convert("YCbCr"), "JPEG"), "RGB"),
-        Odd("animated.gif", animated("GIF"), "RGB", warning="3 frames"),
-        Odd("animated.png", animated("PNG"), "RGB", warning="3 frames"),
-        Odd("animated.webp", animated("WEBP"), "RGB", warning="3 frames"),
-        Odd("pages.tif", animated("TIFF"), "RGB", warning="3 frames"),
+        Odd("animated.gif", animated("GIF"), "RGB", warning="several frames"),
+        Odd("animated.png", animated("PNG"), "RGB", warning="several frames"),
+        Odd("animated.webp", animated("WEBP"), "RGB", warning="several frames"),
+        Odd("pages.tif", animated("TIFF"), "RGB", warning="several frames"),
         *(
             Odd(f"turned-{turn}.jpg", oriented(turn), "RGB", size=SIZE[:: -1 if turn > 4 else 1])
             for turn in (3, 6, 8)
@@ -212,7 +212,7 @@ def _broken() -> list[Odd]:
         Odd("bad-data.png", masked(good_png, 60, bytes(40)), refusal="damaged"),
         Odd("no-data.png", png_of_chunks(9, 9, b""), refusal="damaged"),
         Odd("zero-wide.png", png_of_chunks(0, 9, b""), refusal="is"),
-        Odd("bomb.png", png_of_chunks(30000, 30000, b""), refusal="far too many pixels"),
+        Odd("bomb.png", png_of_chunks(30000, 30000, b""), refusal="30000×30000 pixels"),
         Odd("large.png", png_of_chunks(12000, 12000, b""), refusal="12000×12000 pixels"),
         Odd(
             "text-bomb.png",
@@ -230,6 +230,21 @@ def _broken() -> list[Odd]:
 def _looping_tiff() -> bytes:
     """A directory that names itself as the next, and no picture."""
     return struct.pack("<2sHIH", b"II", 42, 8, 0) + struct.pack("<I", 8) + bytes(20)
+
+
+def pages(count: int) -> bytes:
+    """A TIFF of so many grey pages of 8 × 8, one after the other."""
+    rest = bytes(64)
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 277: 1, 278: 8, 279: len(rest)}
+    size = 2 + 12 * (len(tags) + 1) + 4
+    content = bytearray(struct.pack("<2sHI", b"II", 42, 8))
+    for page in range(count):
+        data = len(content) + size
+        entries = sorted({**tags, 273: data}.items())
+        content += struct.pack("<H", len(entries))
+        content += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+        content += struct.pack("<I", data + len(rest) if page < count - 1 else 0) + rest
+    return bytes(content)
 
 
 def odd_pictures() -> list[Odd]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
+from dit4sr.export.architectures.sizes import LARGEST_LATENT, check_sizes, shown
 from dit4sr.runtime.errors import BadInputError
 
 
@@ -78,7 +79,7 @@ class TransformerConfig:
         outside = [layer for layer in self.dual_attention_layers if not 0 <= layer < self.num_layers]
         if outside:
             raise BadInputError(
-                f"dual_attention_layers names {outside}, the model has {self.num_layers} layers"
+                f"dual_attention_layers names {shown(outside)}, the model has {self.num_layers} layers"
             )
 
     @property
@@ -140,8 +141,9 @@ class TransformerConfig:
                 known["variant"] = Variant(known["variant"])
             for name, value in known.items():
                 if name not in {"dual_attention_layers", "flavour", "variant"} and _whole(value) < 1:
-                    raise ValueError(f"{name} is {value!r}")
+                    raise ValueError(f"{name} is {shown(value)}")
             config = cls(**known)
+            check_sizes({"sample_size": config.sample_size}, LARGEST_LATENT)
             _refuse_other_architectures(values, config)
         except (TypeError, ValueError) as error:
             raise BadInputError(
@@ -164,18 +166,17 @@ class TransformerConfig:
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     return value
 
 
 def _refuse_other_architectures(values: Mapping[str, Any], config: TransformerConfig) -> None:
     """Refuse SD3 and SD3.5-Large, which share the class name but not the mathematics."""
     if values.get("qk_norm", "rms_norm") != "rms_norm":
-        raise ValueError(f"qk_norm is {values['qk_norm']!r}, SD3.5 has 'rms_norm'")
+        raise ValueError(f"qk_norm is {shown(values['qk_norm'])}, SD3.5 has 'rms_norm'")
     if values.get("caption_projection_dim", config.width) != config.width:
-        raise ValueError(
-            f"caption_projection_dim is {values['caption_projection_dim']!r}, the heads make {config.width}"
-        )
+        width = shown(values["caption_projection_dim"])
+        raise ValueError(f"caption_projection_dim is {width}, the heads make {config.width}")
     if config.in_channels != config.out_channels:
         raise ValueError(f"{config.in_channels} channels in, {config.out_channels} out")
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dit4sr.export.architectures.sizes import MOST_LAYERS, check_sizes
+
 LEGACY_EOS = 2
 """An end token that no CLIP vocabulary has. Published configs carry it, and mean the largest token."""
 
@@ -40,9 +42,9 @@ class ClipConfig:
     eos_token_id: int
 
     def __post_init__(self) -> None:
-        sizes = (self.vocab_size, self.hidden_size, self.intermediate_size, self.projection_dim)
-        if min(*sizes, self.num_hidden_layers, self.num_attention_heads, self.max_position_embeddings) < 1:
-            raise ValueError("a size is below one")
+        sizes = ("vocab_size", "hidden_size", "intermediate_size", "projection_dim", "num_attention_heads")
+        check_sizes({name: getattr(self, name) for name in (*sizes, "max_position_embeddings")})
+        check_sizes({"num_hidden_layers": self.num_hidden_layers}, MOST_LAYERS)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"

@@ -13,10 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dtypes import at_least_single
+from dit4sr.export.architectures.sizes import MOST_LAYERS, check_sizes
 
 HEADROOM = 64.0
 """T5's feed-forward outgrows FP16, at its gate and in its output. Dividing before the last linear layer
 and multiplying after it changes nothing but that bound; a power of two rounds nothing."""
+
+
+MOST_DISTANCE = 1024
+"""Between two tokens that still differ in their bias; T5 has 128."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,11 @@ class T5Config:
     feed_forward_proj: str
 
     def __post_init__(self) -> None:
-        sizes = (self.vocab_size, self.d_model, self.d_kv, self.d_ff, self.num_layers, self.num_heads)
-        if min(sizes) < 1:
-            raise ValueError("a size is below one")
+        sizes = ("vocab_size", "d_model", "d_kv", "d_ff", "num_heads")
+        check_sizes({name: getattr(self, name) for name in sizes})
+        check_sizes({"num_layers": self.num_layers}, MOST_LAYERS)
+        distances = ("relative_attention_num_buckets", "relative_attention_max_distance")
+        check_sizes({name: getattr(self, name) for name in distances}, MOST_DISTANCE)
         buckets, reach = self.relative_attention_num_buckets, self.relative_attention_max_distance
         if buckets < 4 or buckets % 4 or reach <= buckets // 4:
             raise ValueError(f"{buckets} buckets cannot be spread over distances up to {reach}")

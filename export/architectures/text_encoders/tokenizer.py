@@ -49,7 +49,7 @@ class Tokenizer:
         return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
 
     def _read(self) -> dict[str, Any]:
-        if (self.folder / FILE).is_file():
+        if (self.folder / FILE).exists():
             return read_json(self.folder / FILE)
         found = [name for name in SLOW_FILES if (self.folder / name).is_file()]
         raise BadInputError(
@@ -62,7 +62,7 @@ class Tokenizer:
     def _padding(self) -> str:
         """The token that pads a prompt, which the files beside the tokenizer name."""
         for name in SETTINGS:
-            if (self.folder / name).is_file():
+            if (self.folder / name).exists():
                 token = read_json(self.folder / name).get("pad_token")
                 token = token.get("content") if isinstance(token, Mapping) else token
                 if isinstance(token, str):

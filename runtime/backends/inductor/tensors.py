@@ -5,7 +5,6 @@ This module handles torch without importing it: whoever calls has opened a backe
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import numpy as np
 
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
+from dit4sr.runtime.files.json_file import parse_json
+from dit4sr.runtime.files.reading import opened
 
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 
@@ -40,11 +41,11 @@ def tensor_of(array: Array) -> Any:
 def read_weights(path: Path, torch: Any, device: str) -> dict[str, Any]:
     """Every tensor of a safetensors file, on a device."""
     try:
-        with path.open("rb") as file:
+        with opened(path, failure=IntegrityError) as file:
             length = int.from_bytes(file.read(8), "little")
             if length > path.stat().st_size:
                 raise ValueError("its index is cut short")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
         # Private pages, because torch wants memory it could write to; nobody does.
         data = np.memmap(path, np.uint8, mode="c", offset=8 + length)
         return {

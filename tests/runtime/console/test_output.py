@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
-from dit4sr.runtime.console.output import PIPE, check_target, print_result, write_text
+from dit4sr.runtime.console.output import PIPE, check_target, command_line, print_result, write_text
 from dit4sr.runtime.errors import BadInputError
 
 
@@ -49,3 +50,9 @@ def test_a_result_is_a_text_and_its_record_where_json_says(tmp_path, capsys):
     print_result("a table", {"a": 1}, str(tmp_path / "r.json"))
     assert capsys.readouterr().out == "a table\n"
     assert json.loads((tmp_path / "r.json").read_text()) == {"a": 1}
+
+
+def test_a_command_line_is_a_text_whatever_bytes_it_names():
+    line = command_line("dit4sr-export", ["my folder", os.fsdecode(b"caf\xe9"), "-o", "ü"])
+    assert line == r"dit4sr-export 'my folder' 'caf\udce9' -o 'ü'"
+    line.encode()

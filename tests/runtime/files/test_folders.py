@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dit4sr.runtime import Upscaler
+from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.files.folders import user_cache, user_config
 
 
@@ -37,3 +39,18 @@ def test_who_has_no_home_has_no_configuration(monkeypatch):
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     assert user_config("things") is None
+
+
+def test_a_user_without_a_home_has_a_cache_only_where_it_is_named(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path))
+    assert user_cache("things") == tmp_path / "things"
+    monkeypatch.delenv("DIT4SR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert user_cache("things") == tmp_path / "xdg" / "dit4sr" / "things"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert user_cache("things") is None
+    Upscaler(tiny_bundle()).close()

@@ -54,3 +54,19 @@ def test_any_scale_reaches_the_tile_and_the_final_size(scale):
 def test_what_would_fill_the_memory_is_refused_before_it_does():
     with pytest.raises(BadInputError, match=r"1×5000 would be worked on as 512×2560000 pixels"):
         geometry_of(1, 5000, most=8192 * 8192)
+
+
+@pytest.mark.parametrize(
+    ("source", "scale", "largest"),
+    [
+        ((1, 60_000), 4, "512×30720000"),
+        ((1, 60_000), 1, "512×30720000"),
+        ((1, 60_000), 0.5, "1024×61440000"),
+        ((1, 1), 1 / 17, "8704×8704"),
+        ((4000, 3000), 1 / 16, "10922×8192"),
+    ],
+)
+def test_no_size_on_the_way_is_larger_than_allowed(source, scale, largest):
+    """Where the result is small, it is the lift to the network's least size that is large."""
+    with pytest.raises(BadInputError, match=f"worked on as {largest} pixels; expected 67,108,864 at most"):
+        geometry_of(*source, scale, most=8192 * 8192)

@@ -9,12 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from support.runtime_pictures import odd_pictures, oriented, pixels, profile, saved, transparent
+from PIL import Image, TiffImagePlugin
+from support.runtime_pictures import (
+    odd_pictures,
+    oriented,
+    pages,
+    pixels,
+    png,
+    png_of_chunks,
+    profile,
+    saved,
+    transparent,
+)
 
 from dit4sr.runtime.cli import command
 from dit4sr.runtime.console.command import run_command
-from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files import drafts
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import Photo, read_content, read_photo
@@ -102,6 +112,38 @@ def test_a_picture_too_large_for_its_format_is_refused():
         write_photo(Photo(np.zeros((2, 20_000, 3), np.uint8)), "WEBP")
 
 
+def test_a_picture_may_have_as_many_pixels_as_were_allowed():
+    """Pillow has a limit of its own, of 179 million pixels, and what it says is not what was asked for."""
+    content = png_of_chunks(14_000, 14_000, b"")
+    with pytest.raises(BadInputError, match=r"14000×14000 pixels; expected 195,999,999 at most"):
+        read_photo(content, most_pixels=195_999_999)
+    with pytest.raises(BadInputError, match=r"is damaged \(image file is truncated"):
+        read_photo(content, most_pixels=196_000_000)
+
+
+def test_forty_thousand_pages_are_not_visited(monkeypatch):
+    """Each is a directory of a few bytes, and to count them takes a time that grows with their square."""
+    visited = []
+    load = TiffImagePlugin.ImageFileDirectory_v2.load
+    monkeypatch.setattr(
+        TiffImagePlugin.ImageFileDirectory_v2, "load", lambda *args: visited.append(0) or load(*args)
+    )
+    photo = read(pages(40_000))
+    assert photo.size == (8, 8)
+    assert photo.warnings == ("has several frames: the first is used",)
+    assert len(visited) < 10
+
+
+def test_memory_that_runs_out_is_no_damage(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    content = png("L")
+    monkeypatch.setattr(Image.Image, "convert", exhausted)
+    with pytest.raises(OutOfMemoryError, match="memory ran out while the input was decoded"):
+        read(content)
+
+
 def test_places_that_are_no_pictures(tmp_path):
     with pytest.raises(BadInputError, match="is a folder"):
         read_content(tmp_path)
@@ -124,7 +166,7 @@ def test_no_permission(tmp_path, monkeypatch):
         def refuse(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadInputError, match="Permission denied"):
         read_content(file)
 

@@ -110,6 +110,13 @@ def test_prompts_reach_the_picture(upscaler, photo):
     assert (upscaler.upscale(photo, prompt="a cat sits", settings=own_words).picture != cat).any()
 
 
+def test_a_prompt_that_is_no_text_is_refused(upscaler, photo):
+    """As from a command line whose bytes are not UTF-8."""
+    for words in ({"prompt": "caf\udce9"}, {"negative": "\ud800"}):
+        with pytest.raises(BadInputError, match="no characters"):
+            upscaler.upscale(photo, **words)
+
+
 def test_a_prompt_is_encoded_once(upscaler, bundle, photo, tmp_path):
     upscaler.upscale(photo, prompt="a cat")
     stored = sorted((tmp_path / "cache").iterdir())
