@@ -18,6 +18,7 @@ from dit4sr.runtime.batch.job import Existing, JobConfig, Record
 from dit4sr.runtime.batch.previews import MOST_SIDE, QUALITY, Previews
 from dit4sr.runtime.console.output import check_target
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.reading import opened
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.html.comparison import CHOOSER, SCRIPT, STYLE, Comparison
 from dit4sr.runtime.html.document import Document
@@ -173,7 +174,7 @@ def _may_replace(sheet: Path, existing: Existing) -> bool:
 def _is_ours(sheet: Path) -> bool:
     if not sheet.is_file():
         return False
-    with sheet.open("rb") as file:
+    with opened(sheet) as file:
         return Document("", generator=GENERATOR).generator_tag().encode() in file.read(1000)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from dit4sr.runtime.bundles.manifest import FileRecord
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.folders import user_config
+from dit4sr.runtime.files.reading import read_file
 from dit4sr.runtime.files.whole import write_whole
 
 VARIABLE = "DIT4SR_TRUST_ENGINES"
@@ -38,11 +39,8 @@ def was_built_here(files: Sequence[FileRecord]) -> bool:
     if folder is None or not files:
         return False
     try:
-        if not _is_ours(folder):
-            return False
-        with (folder / _name(text)).open("rb") as file:
-            return file.read(len(text) + 1) == text
-    except OSError:
+        return _is_ours(folder) and read_file(folder / _name(text), most=len(text)) == text
+    except (OSError, BadInputError):
         return False
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from dit4sr.runtime.axes import Sizes, axis_length
 from dit4sr.runtime.costs.wire import fields, message, numbers, signed, text
 from dit4sr.runtime.errors import BadInputError, IntegrityError
+from dit4sr.runtime.files.reading import opened
 
 Shape = tuple[int, ...]
 
@@ -88,15 +89,13 @@ class Outline:
 
 def read_outline(file: Path) -> Outline:
     """Read the outline of an ONNX file; one that is none is refused in one line."""
-    if not file.is_file():
+    if not file.exists():
         raise IntegrityError(f"{file} is missing", fix="copy the bundle again, or export it anew")
     try:
-        with file.open("rb") as opened:
+        with opened(file) as stream:
             # Mapped, not read: the weights that stand between the nodes are stepped over. The mapping goes
             # with the last view of it, which in case of an error is the traceback's.
-            return _read_model(memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)))
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read ({error.strerror})") from None
+            return _read_model(memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)))
     except ValueError as error:
         raise IntegrityError(f"{file} is no graph ({error})", fix="export the bundle anew") from None
 
