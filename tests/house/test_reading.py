@@ -25,7 +25,7 @@ ALLOWED = {
     (
         "runtime/bundles/checked_files.py",
         "os.open",
-    ): "the place for a bundle's files, whose sizes the manifest says",
+    ): "a bundle's files, of sizes that are known",
     ("runtime/bundles/checked_files.py", "os.fdopen"): "the same",
     ("runtime/console/signals.py", "os.fdopen"): "a pipe of this process",
     ("runtime/html/document.py", "read_text"): "what lies beside it in the package",
