@@ -14,22 +14,26 @@ MOST_DIGITS = 300
 """Digits of a whole number: with more it would be beyond all floats."""
 
 
-def read_json(file: Path, *, most: int = LARGEST_TEXT, failure: Failure = BadInputError) -> Any:
+def read_json(
+    file: Path, *, most: int = LARGEST_TEXT, failure: Failure = BadInputError, is_all_text: bool = True
+) -> Any:
     """The values of a JSON file, each of which can be counted with, and written again."""
     try:
-        return parse_json(read_file(file, most=most, failure=failure))
+        return parse_json(read_file(file, most=most, failure=failure), is_all_text=is_all_text)
     except ValueError as error:
         raise failure(f"{file} is no JSON ({error})") from None
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, *, is_all_text: bool = True) -> Any:
     """Read JSON; anything else, and anything that other programs could not read, is a ``ValueError``.
 
-    Python would take NaN, whole numbers without end, numbers beyond all floats, and halves of characters.
+    Python would take NaN, whole numbers without end, numbers beyond all floats, and halves of characters. The
+    last are let through where not ``is_all_text``: names of files may hold bytes that are no characters.
     """
     try:
         values = json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-        _refuse_half_characters(values)
+        if is_all_text:
+            _refuse_half_characters(values)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return values

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
@@ -25,7 +25,11 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     appears meanwhile stays.
     """
     target = target.absolute()
-    with draft_folder(target) as scratch:
+    with ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(draft_folder(target))
+        except OSError as error:
+            raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
         yield scratch
         scratch.chmod(0o755)
         for path in sorted(scratch.rglob("*")):

@@ -43,7 +43,6 @@ class Geometry:
         and 107 to 127 instead of 128, from there to latents of odd size, and so into a crash. Here the
         shortest side is lifted exactly.
         """
-        check_scale(scale)
         shortest, least = min(source), math.ceil(tile / scale)
         lifted = source
         if shortest < least:

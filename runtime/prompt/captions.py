@@ -42,7 +42,7 @@ class Captions:
 
 def read_captions(file: Path) -> dict[str, str]:
     """Read a JSON object from picture names, with or without their endings, to captions."""
-    captions = read_json(file)
+    captions = read_json(file, is_all_text=False)
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
         raise BadInputError(f"{file} is no list of prompts", expected='{"picture.png": "caption", …}')
     return captions

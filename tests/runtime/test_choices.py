@@ -37,7 +37,7 @@ def test_a_word_is_its_member():
         ({"overlap": -1}, "tiles that share -1 pixels"),
         ({"tile_batch": "many"}, "a batch of many tiles"),
         ({"most_pixels": 0}, "0 pixels at most"),
-        ({"scale": "4"}, "scale 4; expected a number above 0, up to 16"),
+        ({"scale": "4"}, "scale 4; expected a number from 0.0625 to 16"),
         ({"scale": float("nan")}, "scale nan"),
         ({"guidance": "much"}, "guidance scale much"),
         ({"guidance": 0.5}, "guidance scale 0.5"),

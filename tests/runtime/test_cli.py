@@ -286,7 +286,7 @@ def test_a_dry_run_says_what_the_job_would_take(folder, tmp_path, capsys, monkey
     printed = capsys.readouterr().out
     # Opened once, and then 2 + 2 + 3 × 2 + 2 for each.
     assert "\ntime 28 s, measured\n" in printed
-    assert re.search(r"^memory [0-9.]+ MB, of [0-9.]+ GB available$", printed, re.MULTILINE)
+    assert re.search(r"^memory [0-9.]+ [MG]B, of [0-9.]+ GB available$", printed, re.MULTILINE)
     assert "\ndisk 6.1 kB at most, of 1.0 kB free: too little\n" in printed
     assert run_command(command, [*words, "--json"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image, features
 
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.image.photo import read_photo, write_photo
+from dit4sr.runtime.image.photo import read_photo
+from dit4sr.runtime.image.writing import write_photo
 
 SECONDS = 20
 MOST_PIXELS = 4_000_000

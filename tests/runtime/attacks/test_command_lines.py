@@ -105,5 +105,7 @@ def test_numbers_that_are_none_are_refused_before_anything_is_read(name, tmp_pat
 
 
 def is_one_line(text: str) -> bool:
-    line = text.removesuffix("\n")
+    *warned, line = text.removesuffix("\n").split("\n")
+    if not all(each.startswith("warning: ") and each.isprintable() for each in warned):
+        return False
     return line.startswith("error: ") and line.isprintable() and len(line) < 1000

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.photos import make_photo
+from support.runtime_system import add_text_encoders, write_toy_bundle
 
 from dit4sr.bench.cli import command as bench
 from dit4sr.calibrate.cli import command as calibrate
@@ -91,9 +92,10 @@ def test_the_ledger(toy_bundle, picture, tmp_path, capfd, put):
     refused(capfd, upscale, picture, "-m", toy_bundle, "-o", tmp_path / "out", "--resume")
 
 
-def test_a_text_beside_the_picture(toy_bundle, picture, tmp_path, capfd):
+def test_a_text_beside_the_picture(picture, tmp_path, capfd):
+    bundle = add_text_encoders(write_toy_bundle(tmp_path / "toy"))
     sparse(picture.with_suffix(".txt"))
-    refused(capfd, upscale, picture, "-m", toy_bundle, "-o", tmp_path / "out")
+    refused(capfd, upscale, picture, "-m", bundle, "-o", tmp_path / "out")
 
 
 @EVERY

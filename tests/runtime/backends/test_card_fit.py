@@ -71,7 +71,7 @@ def test_a_card_of_another_network(toy_bundle, tmp_path, field, value, said):
 )
 def test_numbers_and_texts_that_no_network_has(toy_bundle, tmp_path, field, value):
     path = changed(toy_bundle, tmp_path, lambda document: document["model"].update({field: value}))
-    with pytest.raises(IntegrityError, match="model") as refusal:
+    with pytest.raises(IntegrityError, match=r"model|no JSON") as refusal:
         Bundle.open(path)
     str(refusal.value).encode()
     assert len(str(refusal.value)) < 400
@@ -81,7 +81,7 @@ def test_a_number_too_large_for_a_float_is_refused(toy_bundle, tmp_path):
     path = shutil.copytree(toy_bundle, tmp_path / "bundle")
     text = (path / MANIFEST).read_text()
     (path / MANIFEST).write_text(text.replace('"scaling": 1.3', '"scaling": 1e999'))
-    with pytest.raises(IntegrityError, match=r"model\.scaling is inf"):
+    with pytest.raises(IntegrityError, match="1e999 is no finite number"):
         Bundle.open(path)
 
 

@@ -113,7 +113,7 @@ def test_prompts_reach_the_picture(upscaler, photo):
 def test_a_prompt_that_is_no_text_is_refused(upscaler, photo):
     """As from a command line whose bytes are not UTF-8."""
     for words in ({"prompt": "caf\udce9"}, {"negative": "\ud800"}):
-        with pytest.raises(BadInputError, match="no characters"):
+        with pytest.raises(BadInputError, match="no Unicode text"):
             upscaler.upscale(photo, **words)
 
 
