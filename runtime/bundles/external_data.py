@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from dit4sr.runtime.bundles.manifest import FileRecord
+from dit4sr.runtime.bundles.wire import fields
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
 
 CHILDREN: Mapping[str, Mapping[int, str]] = {
@@ -34,8 +35,6 @@ CHILDREN: Mapping[str, Mapping[int, str]] = {
 
 DEEPEST, MOST_FIELDS, LONGEST_WORD = 100, 5_000_000, 4096
 """Protobuf reads no deeper; the step of dit4sr-tiny has 11,021 fields, and half a second reads 600,000."""
-
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 Words = Mapping[bytes, bytes]
 """What one tensor says of its data: ``location``, and perhaps ``offset`` and ``length``."""
@@ -81,76 +80,54 @@ def external_tensors(content: bytes | memoryview) -> Iterator[Words]:
 
     Whether it also says that its data is external is not asked: messages that occur twice are merged.
     """
-    yield from _Walk(memoryview(content)).tensors("ModelProto", 0, len(content), 0)
+    yield from _Walk().tensors("ModelProto", memoryview(content), 0)
 
 
 class _Walk:
     """One pass over a message, of bounded depth and length."""
 
-    def __init__(self, content: memoryview) -> None:
-        self._content, self._fields_left = content, MOST_FIELDS
+    def __init__(self) -> None:
+        self._fields_left = MOST_FIELDS
 
-    def tensors(self, kind: str, start: int, end: int, depth: int) -> Iterator[Words]:
+    def tensors(self, kind: str, part: memoryview, depth: int) -> Iterator[Words]:
         """External data of a message and of those within it."""
         if depth > DEEPEST:
             raise MalformedGraphError("it is nested too deeply")
         words: dict[bytes, bytes] = {}
-        for number, first, last in self._parts(start, end):
+        for number, value in self._parts(part):
             child = CHILDREN[kind].get(number)
             if kind == "TensorProto" and child:
-                key, value = self._entry(first, last)
+                key, word = self._entry(value)
                 if key in words:
                     raise MalformedGraphError("a tensor has external data twice")
-                words[key] = value
+                words[key] = word
             elif child:
-                yield from self.tensors(child, first, last, depth + 1)
+                yield from self.tensors(child, value, depth + 1)
         if words:
             yield words
 
-    def _entry(self, start: int, end: int) -> tuple[bytes, bytes]:
+    def _entry(self, part: memoryview) -> tuple[bytes, bytes]:
         """A key and its value; of a field that occurs twice the last counts."""
         words = {1: b"", 2: b""}
-        for number, first, last in self._parts(start, end):
-            if last - first > LONGEST_WORD:
+        for number, value in self._parts(part):
+            if len(value) > LONGEST_WORD:
                 raise MalformedGraphError("a name in it is too long")
-            words[number] = bytes(self._content[first:last])
+            words[number] = bytes(value)
         return words[1], words[2]
 
-    def _parts(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Fields of a message that have a length: number, first byte and end."""
-        position = start
-        while position < end:
-            self._fields_left -= 1
-            if self._fields_left < 0:
-                raise MalformedGraphError("it has too many parts")
-            tag, position = self._varint(position, end)
-            number, wire_type = tag >> 3, tag & 7
-            length = 0
-            if number == 0 or tag >> 32:
-                raise MalformedGraphError("a field has no number")
-            if wire_type == _VARINT:
-                _, position = self._varint(position, end)
-            elif wire_type == _LENGTH:
-                length, position = self._varint(position, end)
-            elif wire_type in {_FOUR_BYTES, _EIGHT_BYTES}:
-                length = 4 if wire_type == _FOUR_BYTES else 8
-            else:
-                raise MalformedGraphError("a field is of a kind that graphs do not have")
-            if length > end - position:
-                raise MalformedGraphError("it is cut short")
-            if wire_type == _LENGTH:
-                yield number, position, position + length
-            position += length
-
-    def _varint(self, position: int, end: int) -> tuple[int, int]:
-        """A number of up to ten bytes, and where it ends."""
-        value = 0
-        for index in range(min(10, end - position)):
-            byte = self._content[position + index]
-            value |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:
-                return value, position + index + 1
-        raise MalformedGraphError("a number in it has no end")
+    def _parts(self, part: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Fields of a message that are texts or messages themselves."""
+        try:
+            for number, value in fields(part):
+                self._fields_left -= 1
+                if self._fields_left < 0:
+                    raise MalformedGraphError("it has too many parts")
+                if not isinstance(value, int):
+                    yield number, value
+        except MalformedGraphError:
+            raise
+        except ValueError as error:
+            raise MalformedGraphError(str(error)) from None
 
 
 def _number(digits: bytes) -> int:

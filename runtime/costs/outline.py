@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dit4sr.runtime.axes import Sizes, axis_length
-from dit4sr.runtime.costs.wire import fields, message, numbers, signed, text
+from dit4sr.runtime.bundles.wire import fields, message, numbers, signed, text
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 from dit4sr.runtime.files.reading import opened
 

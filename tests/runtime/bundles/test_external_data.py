@@ -189,18 +189,18 @@ def key(number: int, wire_type: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (key(7, 2) + b"\x05abcd", "cut short"),
-        (key(7, 2) + b"\xff" * 9 + b"\x01", "cut short"),
+        (key(7, 2) + b"\x05abcd", "longer than its message"),
+        (key(7, 2) + b"\xff" * 9 + b"\x01", "longer than its message"),
         (key(7, 2) + b"\xff" * 11, "no end"),
         (key(7, 2) + b"\x80", "no end"),
         (b"\x80", "no end"),
         (key(1, 0), "no end"),
-        (key(1, 1) + b"1234567", "cut short"),
-        (key(1, 5) + b"123", "cut short"),
-        (key(7, 3) + key(7, 4), "of a kind"),
+        (key(1, 1) + b"1234567", "longer than its message"),
+        (key(1, 5) + b"123", "longer than its message"),
+        (key(7, 3) + key(7, 4), "of kind"),
         (key(0, 0) + b"\0", "no number"),
         (b"\xba\x80\x80\x80\x80\x01" + b"\0", "no number"),
-        (b"no graph at all", "of a kind"),
+        (b"no graph at all", "of kind"),
     ],
 )
 def test_what_is_no_message_is_refused_in_one_line(content, words):

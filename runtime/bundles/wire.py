@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as far as reading a graph's outline takes it.
+"""The wire format of protocol buffers, in which ONNX graphs are written, as far as looking into one takes it.
 
 A message is a row of numbered fields. What nobody asks for is stepped over, so a file of gigabytes costs the
 pages that are looked at.
@@ -22,6 +22,8 @@ def fields(message: memoryview) -> Iterator[Field]:
     while place < end:
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
+        if number == 0 or key >> 32:
+            raise ValueError("a field has no number")
         if kind == VARINT:
             value, place = _varint(message, place)
             yield number, value
@@ -31,10 +33,11 @@ def fields(message: memoryview) -> Iterator[Field]:
         elif kind in {FIXED32, FIXED64}:
             length = 4 if kind == FIXED32 else 8
         else:
-            raise ValueError(f"a field of kind {kind}")
+            raise ValueError(f"a field is of kind {kind}")
         if length > end - place:
-            raise ValueError("a field that is longer than its message")
-        yield number, message[place : place + length]
+            raise ValueError("a field is longer than its message")
+        part = message[place : place + length]
+        yield number, part if kind == BYTES else int.from_bytes(part, "little")
         place += length
 
 
@@ -74,4 +77,4 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * i
         if byte < 0x80:
             return value & ((1 << 64) - 1), place + i + 1
-    raise ValueError("a number without an end")
+    raise ValueError("a number has no end")
