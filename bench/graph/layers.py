@@ -33,7 +33,7 @@ class Node:
 
 def group_of(node: Node, layers: LayerNames) -> str:
     """The group of a node of a bundle's graph: by its operator, or else by its weights."""
-    return layers.group_by_operator(node.made_by) or layers.group_by_weight(node.weights) or layers.rest
+    return layers.group_of(node.made_by, node.weights)
 
 
 def groups_of(nodes: Sequence[Node], layers: LayerNames) -> list[str]:

@@ -36,6 +36,10 @@ class LayerNames:
         """True if the layer is small and the picture hangs on it, so that it is never quantised."""
         return re.search(self.wide, layer) is not None
 
+    def group_of(self, operators: Sequence[str], weights: Sequence[str]) -> str:
+        """The group of a node: by the names that tell its operator, or else by its weights."""
+        return self.group_by_operator(operators) or self.group_by_weight(weights) or self.rest
+
     def group_by_weight(self, weights: Sequence[str]) -> str:
         """The group of the first weight that any group claims; empty if none does."""
         return _first_match(weights, self.by_weight)

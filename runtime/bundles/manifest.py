@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dit4sr.runtime.bundles.manifest_v1 import upgraded
+from dit4sr.runtime.bundles.plan_account import PlanAccount
 from dit4sr.runtime.bundles.schema import SchemaError, checked_json, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.files.json_file import read_json
@@ -147,6 +148,8 @@ class PlanDetails:
     is_version_compatible: bool = False
     """True if newer versions of TensorRT run it too."""
     report: PlanReport | None = None
+    account: PlanAccount | None = None
+    """What the compiler of TensorRT for RTX made of the graph."""
 
 
 @dataclass(frozen=True)

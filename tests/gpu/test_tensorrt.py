@@ -17,8 +17,9 @@ from support.small_system import small_system
 
 from dit4sr.export import verify
 from dit4sr.export.component import static_sizes
+from dit4sr.export.engines.plans.config import Forms
 from dit4sr.export.engines.tensorrt.builder import add_to
-from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
+from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS

@@ -22,8 +22,8 @@ import numpy as np
 import tensorrt as trt
 from cuda.bindings import runtime as real_cuda
 
-from dit4sr.export.engines.tensorrt.compiler import BuildRequest
-from dit4sr.export.engines.tensorrt.graph import PreparedGraph
+from dit4sr.export.engines.plans.compiler import BuildRequest
+from dit4sr.export.engines.plans.graph import PreparedGraph
 from dit4sr.export.engines.tensorrt.library import ProgressMonitor, TensorRtCompiler, register
 from dit4sr.runtime.backends.tensorrt import cuda
 from dit4sr.runtime.backends.tensorrt.library import Library

@@ -23,8 +23,8 @@ import onnx
 import onnxruntime
 from onnx.external_data_helper import ExternalDataInfo
 
+from dit4sr.export.engines.plans.compiler import BuildRequest, BuiltPlan
 from dit4sr.export.engines.tensorrt.builder import Tools
-from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding

@@ -7,9 +7,9 @@ from pathlib import Path
 from support.fake_tensorrt import FakeCompiler, FakeGpu, tools
 from support.runtime_system import FACTOR, TILE, write_toy_bundle
 
+from dit4sr.export.engines.plans.spans import Span
 from dit4sr.export.engines.tensorrt.builder import add_to
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.runtime.bundles.bundle import Bundle
 
 SIDE = TILE * FACTOR

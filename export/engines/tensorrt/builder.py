@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from dit4sr.export.engines.adding import Progress, add_engines
-from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan, Compiler, Shapes
+from dit4sr.export.engines.plans.compiler import BuildRequest, BuiltPlan, Compiler, Shapes
+from dit4sr.export.engines.plans.graph import PreparedGraph, prepared
+from dit4sr.export.engines.plans.profiles import Profile, profiles_of
+from dit4sr.export.engines.plans.resources import check_disk
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.graph import PreparedGraph, prepared
-from dit4sr.export.engines.tensorrt.preflight import check_disk, preflight
-from dit4sr.export.engines.tensorrt.profiles import Profile, profiles_of
+from dit4sr.export.engines.tensorrt.preflight import preflight
 from dit4sr.export.engines.tensorrt.report import report_of, require_fusion
 from dit4sr.export.engines.tensorrt.timing_cache import TimingCache
 from dit4sr.runtime.backends.failures import translated
@@ -66,7 +67,8 @@ def build(
         for name in config.components or bundle.components
     }
     if not config.weight_stripped:
-        check_disk(bundle, {name: len(plans) for name, plans in profiles.items()}, folder)
+        plans = {name: len(found) for name, found in profiles.items()}
+        check_disk(bundle, plans, folder, fix="free some, or build with --weight-stripped")
     builder = _PlanBuilder(bundle, config, folder, tools, progress)
     return tuple(builder.build(name, plans) for name, plans in _pairs(profiles))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import tensorrt as trt
 
-from dit4sr.export.engines.tensorrt.compiler import BuildRequest, BuiltPlan
-from dit4sr.export.engines.tensorrt.graph import PreparedGraph
+from dit4sr.export.engines.plans.compiler import BuildRequest, BuiltPlan
+from dit4sr.export.engines.plans.network import built, monitor_class, parse
 from dit4sr.runtime.backends.tensorrt.library import ErrorLogger
 
 PLUGINS = {
@@ -18,6 +18,8 @@ PLUGINS = {
     "DepthwiseInject": "dit4sr.kernels.depthwise_inject.plugin",
 }
 """Modules whose import registers kernels, by the beginning of the operators' names."""
+
+ProgressMonitor = monitor_class(trt)
 
 
 class TensorRtCompiler:
@@ -32,23 +34,15 @@ class TensorRtCompiler:
         register(request.graph.plugins)
         network = self._builder.create_network(_network_flags())
         parser = trt.OnnxParser(network, self._errors)
-        self._parse(parser, request.graph)
+        parse(parser, request.graph, "TensorRT")
         config = self._configured(request)
         monitor = ProgressMonitor(progress)
         config.progress_monitor = monitor
-        plan = self._builder.build_serialized_network(network, config)
+        plan = built(lambda: self._builder.build_serialized_network(network, config), monitor)
         if plan is None:
             raise self._errors.error("TensorRT builds no plan")
         cache = bytes(config.get_timing_cache().serialize())
         return BuiltPlan(plan, self._layers(plan, request), cache)
-
-    def _parse(self, parser: Any, graph: PreparedGraph) -> None:
-        # The path is where weights outside the graph are looked for.
-        if parser.parse(graph.content, str(graph.path)):
-            return
-        errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        reasons = [f"{error.node_operator()} {error.node_name()}: {error.desc()}" for error in errors]
-        raise RuntimeError(f"TensorRT cannot read {graph.path}: {'; '.join(reasons)}")
 
     def _configured(self, request: BuildRequest) -> Any:
         config = self._builder.create_builder_config()
@@ -84,26 +78,6 @@ class TensorRtCompiler:
         layers = json.loads(text).get("Layers", [])
         # Without details a layer is only a name.
         return [layer if isinstance(layer, dict) else {"Name": layer} for layer in layers]
-
-
-class ProgressMonitor(trt.IProgressMonitor):  # type: ignore[misc]
-    """Passes on the phases of a build. The library calls it from threads of its own."""
-
-    def __init__(self, progress: Callable[[str], None]) -> None:
-        trt.IProgressMonitor.__init__(self)
-        self._progress = progress
-
-    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:  # noqa: ARG002
-        """A phase begins; only the outermost are of interest."""
-        if parent_phase is None:
-            self._progress(phase_name)
-
-    def step_complete(self, phase_name: str, step: int) -> bool:  # noqa: ARG002
-        """Go on."""
-        return True
-
-    def phase_finish(self, phase_name: str) -> None:
-        """Nothing is to be said of an end."""
 
 
 def register(plugins: tuple[str, ...]) -> None:

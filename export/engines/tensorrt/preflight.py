@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-from collections.abc import Mapping
 from dataclasses import astuple
-from pathlib import Path
 
 import numpy as np
 
+from dit4sr.export.engines.plans.resources import check_components
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.backends.tensorrt.compatibility import numbers
 from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.console.table import format_bytes
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
 
 OLDEST, BEYOND = (10, 13), (12,)
@@ -31,10 +28,7 @@ def check(precision: str, config: TensorRtConfig) -> None:
 
 def preflight(bundle: Bundle, config: TensorRtConfig, machine: Machine) -> None:
     """Refuse what cannot succeed, with what would help."""
-    if unknown := sorted(set(config.components) - set(bundle.components)):
-        raise BadInputError(
-            f"no component {unknown[0]!r} here", expected=f"some of {', '.join(bundle.components)}"
-        )
+    check_components(bundle, config.components)
     check_machine(bundle.card.precision, config, machine)
 
 
@@ -105,18 +99,4 @@ def _check_device(precision: str, config: TensorRtConfig, machine: Machine) -> N
             f"{machine.architecture} has no FP8",
             expected=f"sm_{FP8_ARCHITECTURE} or newer",
             fix="use the fp16 bundle",
-        )
-
-
-def check_disk(bundle: Bundle, plans: Mapping[str, int], folder: Path) -> None:
-    """A plan is about as large as its graph's weights."""
-    needed = sum(
-        count * record.bytes for name, count in plans.items() for record in bundle.components[name].files
-    )
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise BadInputError(
-            f"{free:,} bytes free at {folder.parent}",
-            expected=f"{needed:,} ({format_bytes(needed)}) for these plans",
-            fix="free some, or build with --weight-stripped",
         )

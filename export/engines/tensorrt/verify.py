@@ -12,11 +12,10 @@ from pathlib import Path
 import onnx
 
 from dit4sr.export.engines.comparison import Comparison
+from dit4sr.export.engines.plans.config import NATIVE
+from dit4sr.export.engines.plans.graph import prepared
+from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.export.engines.reproduction import COMMANDS, Graph, leave_reproduction
-from dit4sr.export.engines.tensorrt.config import Forms
-from dit4sr.export.engines.tensorrt.graph import prepared
-from dit4sr.export.engines.tensorrt.profiles import Profile
-from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt, loaded_plan
 from dit4sr.runtime.backends.tensorrt.plans import plans_for
@@ -85,8 +84,7 @@ def _ways_on(comparison: Comparison, bundle: Bundle, profile: Profile, original:
     [engine] = bundle.engines
     component = original.components[engine.component]
     path, *data = (original.path / record.path for record in component.files)
-    sizes = Profile(profile.name, {axis: Span.at(span.best) for axis, span in profile.sizes.items()})
-    standard = prepared(path, component.inputs, sizes, Forms("native", "native"))
+    standard = prepared(path, component.inputs, profile.at_best(), NATIVE)
     try:
         folder = leave_reproduction(
             comparison,

@@ -10,9 +10,10 @@ import pytest
 from support.runtime_system import write_toy_bundle
 
 from dit4sr.export.engines.inductor.config import InductorConfig
+from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.profiles import Span
 from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_options, takers
-from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
-from dit4sr.export.engines.tensorrt.profiles import Span
+from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.errors import BadInputError
 
 GENERAL = {"components": ("step",), "no_verify": True}

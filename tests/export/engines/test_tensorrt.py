@@ -12,13 +12,14 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, other, tools
 from support.runtime_system import SPECS, write_toy_bundle
 from support.tensorrt_bundle import FIXED, FREE, plan_bundle
 
+from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.graph import prepared
+from dit4sr.export.engines.plans.profiles import Profile
+from dit4sr.export.engines.plans.spans import Span
 from dit4sr.export.engines.tensorrt.builder import add_to
-from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
-from dit4sr.export.engines.tensorrt.graph import prepared
+from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt.preflight import preflight
-from dit4sr.export.engines.tensorrt.profiles import Profile
 from dit4sr.export.engines.tensorrt.report import report_of
-from dit4sr.export.engines.tensorrt.spans import Span
 from dit4sr.export.engines.tensorrt.verify import vocabulary_of
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.bundle import Bundle

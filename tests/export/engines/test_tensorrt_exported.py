@@ -14,7 +14,7 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, install, other, tools
 from support.polygraphy_command import command_lines, polygraphy
 
 from dit4sr.export.cli import command
-from dit4sr.export.engines.tensorrt.graph import DOMAIN
+from dit4sr.export.engines.plans.graph import DOMAIN
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.bundle import Bundle

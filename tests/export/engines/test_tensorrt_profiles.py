@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from support.runtime_system import CARD
 
+from dit4sr.export.engines.plans.profiles import profiles_of
+from dit4sr.export.engines.plans.spans import Span, picture_spans
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.profiles import profiles_of
-from dit4sr.export.engines.tensorrt.spans import Span, picture_spans
 from dit4sr.runtime.bundles.manifest import Component, FileRecord, TensorSpec
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.sampling.tiles import Tiling

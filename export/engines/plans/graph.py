@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 
-from dit4sr.export.engines.tensorrt.config import Forms
-from dit4sr.export.engines.tensorrt.profiles import Profile
+from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.manifest import TensorSpec
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dit4sr.export.engines.tensorrt.graph import PreparedGraph
+from dit4sr.export.engines.plans.graph import PreparedGraph
 
 Shapes = tuple[tuple[int, ...], ...]
 

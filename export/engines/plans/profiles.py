@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.export.engines.tensorrt.spans import Span
+from dit4sr.export.engines.plans.config import PlanConfig
+from dit4sr.export.engines.plans.spans import Span
 from dit4sr.runtime.axes import axis_sizes, latent_size
 from dit4sr.runtime.bundles.manifest import Component, ModelCard, SizeRange, TensorSpec
 from dit4sr.runtime.errors import BadInputError
@@ -44,13 +44,17 @@ class Profile:
         spans = [(axis, self.sizes[axis]) for axis in axes]
         return tuple(SizeRange(axis, span.least, span.best, span.most) for axis, span in spans)
 
+    def at_best(self) -> Profile:
+        """The same with every size fixed to the one it is best at."""
+        return Profile(self.name, {axis: Span.at(span.best) for axis, span in self.sizes.items()})
+
     def _fixed(self, axis: int | str) -> int | str:
         span = self.sizes.get(axis) if isinstance(axis, str) else None
         return span.best if span and span.is_fixed else axis
 
 
 def profiles_of(
-    card: ModelCard, name: str, components: Mapping[str, Component], config: TensorRtConfig
+    card: ModelCard, name: str, components: Mapping[str, Component], config: PlanConfig
 ) -> list[Profile]:
     """A component's plans, as many as differ in what it sees: picture sizes, branches and tiles in a run."""
     axes = {axis for spec in components[name].inputs for axis in spec.shape if isinstance(axis, str)}
@@ -69,7 +73,7 @@ def profiles_of(
     return list(profiles.values())
 
 
-def _pictures(card: ModelCard, name: str, config: TensorRtConfig) -> Sequence[tuple[Span, Span]]:
+def _pictures(card: ModelCard, name: str, config: PlanConfig) -> Sequence[tuple[Span, Span]]:
     """The network's tiles; for the VAE, which sees more of a picture at once, all that it may meet.
 
     One range of sizes would do, but TensorRT lays out memory for its largest: four times as much as is used.
@@ -103,7 +107,7 @@ def _spans(
     return {axis: Span(*(sizes[axis] for sizes in least_best_most)) for axis in least_best_most[0]}
 
 
-def _steps(card: ModelCard, config: TensorRtConfig) -> Span:
+def _steps(card: ModelCard, config: PlanConfig) -> Span:
     """`prepare` reads all times at once; it runs once for a picture, and need not be the fastest."""
     if config.steps:
         return Span.at(config.steps)

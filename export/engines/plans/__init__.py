@@ -1,0 +1,1 @@
+"""Plans of NVIDIA's compilers, as far as both are alike: sizes, graphs, requests and what they answer."""
