@@ -190,7 +190,7 @@ def _export(options: dict[str, Any], json_file: str | None) -> None:
     if options["checkpoint"] is None and options["random_weights"] is None:
         click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)
     outcome = _request(options).run(show_progress)
-    print_result(outcome.sentence, to_json(outcome.manifest), json_file)
+    print_result(outcome.words, to_json(outcome.manifest), json_file)
 
 
 def _request(options: dict[str, Any]) -> ExportRequest:

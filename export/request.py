@@ -14,6 +14,7 @@ from dit4sr.export.tiny import CHECKPOINT
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, Manifest
 from dit4sr.runtime.console.table import format_bytes
+from dit4sr.runtime.doctor.accounts import format_accounts
 from dit4sr.runtime.errors import BadInputError
 
 Progress = Callable[[str], None]
@@ -21,10 +22,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A bundle that was written or added to, and the line that says so."""
+    """A bundle that was written or added to, and what is to be said of it."""
 
     manifest: Manifest
-    sentence: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ExportRequest:
         manifest = export_bundle(pipeline, config, progress=progress)
         if self.engines:
             manifest = self.engines.add_to(output, pipeline, progress)
-        return Outcome(manifest, _sentence(output, manifest))
+        return _outcome(manifest, _sentence(output, manifest))
 
     def _add_engines_to_bundle(self, bundle: Path, progress: Progress) -> Outcome:
         if self.engines is None:
@@ -112,7 +113,11 @@ def _sentence(output: Path, manifest: Manifest) -> str:
 
 
 def _with_engines(bundle: Path, manifest: Manifest) -> Outcome:
-    return Outcome(manifest, f"{bundle}: {', '.join(_built(manifest))}")
+    return _outcome(manifest, f"{bundle}: {', '.join(_built(manifest))}")
+
+
+def _outcome(manifest: Manifest, sentence: str) -> Outcome:
+    return Outcome(manifest, "\n".join(filter(None, [sentence, format_accounts(manifest.engines)])))
 
 
 def _built(manifest: Manifest) -> list[str]:

@@ -19,6 +19,8 @@ from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.options import Given
 from dit4sr.export.engines.tensorrt import options as tensorrt
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
+from dit4sr.export.engines.tensorrt_rtx import options as tensorrt_rtx
+from dit4sr.export.engines.tensorrt_rtx.config import RtxConfig
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Manifest
 from dit4sr.runtime.errors import BadInputError
@@ -84,6 +86,35 @@ class TensorRtBuilder:
         return add_to(bundle, config, progress=progress)
 
 
+class RtxBuilder:
+    """Plans for RTX cards, made of a bundle's graphs on any machine."""
+
+    options = tensorrt_rtx.OPTIONS
+    needs_checkpoint = False
+
+    def config(self, given: Given) -> RtxConfig:
+        """The config that the typed options ask for."""
+        return tensorrt_rtx.config_of(given)
+
+    def check(self, precision: str, config: RtxConfig) -> None:
+        """Refuse where the library is missing, or has no such target."""
+        from dit4sr.export.engines.tensorrt_rtx.preflight import check
+
+        check(precision, config)
+
+    def add_to(
+        self,
+        bundle: Bundle,
+        pipeline: Pipeline | None,  # noqa: ARG002 - the graphs say everything
+        config: RtxConfig,
+        progress: Progress,
+    ) -> Manifest:
+        """Add plans to a bundle, whatever it was exported from."""
+        from dit4sr.export.engines.tensorrt_rtx.builder import add_to
+
+        return add_to(bundle, config, progress=progress)
+
+
 class InductorBuilder:
     """Packages, made of the network in torch."""
 
@@ -112,6 +143,7 @@ class InductorBuilder:
 
 BUILDERS: Mapping[str, Builder] = {
     "tensorrt": TensorRtBuilder(),
+    "tensorrt-rtx": RtxBuilder(),
     "inductor": InductorBuilder(),
 }
 """Every kind of engine by name, in the order in which they are built."""

@@ -16,6 +16,7 @@ from dit4sr.runtime.bundles.schema import to_json
 from dit4sr.runtime.console.table import format_bytes, format_table
 from dit4sr.runtime.costs.bundle_costs import BundleCosts
 from dit4sr.runtime.costs.outline import Outline
+from dit4sr.runtime.doctor.accounts import format_accounts
 
 HALVES = ("fp16", "bf16")
 _FLOAT = 1
@@ -110,7 +111,9 @@ def format_inspection(bundle: Bundle) -> str:
         if view.component.precision in HALVES:
             kept = [f"{view.fp32[op]} {op} ({why})" for op, why in WHY_FP32.items() if view.fp32[op]]
             lines.append("  in FP32  " + ", ".join(kept))
-    lines += ["", *_engines(bundle), "", *_origin(bundle), *_checks(bundle)]
+    accounts = format_accounts(bundle.manifest.engines)
+    lines += ["", *_engines(bundle), *([accounts] if accounts else [])]
+    lines += ["", *_origin(bundle), *_checks(bundle)]
     return "\n".join(lines)
 
 

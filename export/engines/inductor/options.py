@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dit4sr.export.engines.inductor.config import InductorConfig
-from dit4sr.export.engines.options import ARCH, PROFILES, Given
+from dit4sr.export.engines.options import ARCH, PROFILES, Given, single_architecture
 from dit4sr.runtime.backends.inductor import NAME
 from dit4sr.runtime.console.sizes import parse_size
 from dit4sr.runtime.errors import BadInputError
@@ -31,7 +31,7 @@ def config_of(given: Given) -> InductorConfig:
         raise BadInputError(f"{len(profiles)} profiles", expected=f"one for {NAME} engines")
     return InductorConfig(
         device=given["device"],
-        architecture=given["arch"],
+        architecture=single_architecture(given),
         picture=picture_of(profiles[0]) if profiles else None,
         max_autotune=given["max_autotune"],
         components=given["components"],

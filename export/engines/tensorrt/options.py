@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dit4sr.export.engines.options import ARCH, PROFILES, Given
-from dit4sr.export.engines.tensorrt.config import Forms, TensorRtConfig
-from dit4sr.export.engines.tensorrt.spans import picture_spans
+from dit4sr.export.engines.options import ALLOW_UNFUSED, ARCH, PROFILES, Given, single_architecture
+from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.spans import picture_spans
+from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.runtime.backends.tensorrt import NAME
 
 FORMS = click.Choice(["native", "plugin"])
@@ -14,7 +15,7 @@ FORMS = click.Choice(["native", "plugin"])
 OPTIONS = (
     ARCH,
     PROFILES,
-    click.Option(["--allow-unfused"], is_flag=True, help=f"{NAME}: accept attentions that were not fused."),
+    ALLOW_UNFUSED,
     click.Option(
         ["--weight-stripped"], is_flag=True, help=f"{NAME}: plans that take weights from the bundle."
     ),
@@ -55,7 +56,7 @@ OPTIONS = (
 def config_of(given: Given) -> TensorRtConfig:
     """The config that the typed options ask for."""
     return TensorRtConfig(
-        architecture=given["arch"],
+        architecture=single_architecture(given),
         components=given["components"],
         pictures=tuple(picture_spans(profile) for profile in given["profiles"]),
         allow_unfused=given["allow_unfused"],

@@ -194,8 +194,8 @@ def test_the_command_refuses_before_it_writes(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--arch", "90"], "--arch is for --engine tensorrt or inductor"),
-        (["--profile", "512"], "--profile is for --engine tensorrt or inductor"),
+        (["--arch", "90"], "--arch is for --engine tensorrt or tensorrt-rtx or inductor"),
+        (["--profile", "512"], "--profile is for --engine tensorrt or tensorrt-rtx or inductor"),
         (["--engine", "tensorrt", "--max-autotune"], "--max-autotune is for --engine inductor"),
         (["--engine", "inductor", "--allow-unfused"], "--allow-unfused is for --engine tensorrt"),
         (["--engine", "inductor", "--profile", "large"], "profile 'large'"),
