@@ -46,6 +46,7 @@ format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff format
 
 picture: $(READY)  ## make README's picture anew: a sample photograph before and after
+	mkdir -p demo
 	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --seed 0 --force --json demo/records.jsonl
 	$(BIN)/python -m dit4sr.bench.showcase demo --before-and-after docs/restored.jpg
 
