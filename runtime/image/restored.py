@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import Photo, Picture
 from dit4sr.runtime.image.writing import format_of, write_photo
@@ -53,6 +54,8 @@ class Restored:
         than 8.
         """
         target = Path(path)
+        if target.exists() and not overwrite:
+            raise BadInputError(f"{target} exists", fix="choose another name, or say overwrite=True")
         content, lost = write_photo(self.photo, format_of(target), quality=quality)
         write_whole(target, content, replace=overwrite)
         return tuple(lost)
