@@ -83,6 +83,19 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     option("--explain", "explaining", is_flag=True, help="Say in sentences what holds it back."),
 )
 @group(
+    "Plans, without a GPU",
+    option(
+        "--plan", "plans", is_flag=True, help="Ask TensorRT for RTX's compiler, and predict; run nothing."
+    ),
+    option(
+        "--card",
+        "cards",
+        multiple=True,
+        metavar="NAME",
+        help="Predict for this card, as L40S; all that are known by default.",
+    ),
+)
+@group(
     "What to measure",
     option(
         "--baseline",
@@ -182,6 +195,9 @@ def command(bundle: Path | None, *, compared: tuple[Path, Path] | None, **option
     if compared:
         _compare(*compared, tolerance=options["tolerance"], across=options["cross_machine"])
         return
+    if options["plans"]:
+        _plans(bundle, options)
+        return
     outputs = [options[name] for name in ("json_file", "markdown", "html") if options[name]]
     if outputs.count(PIPE) > 1:
         raise click.UsageError("only one of --json and --markdown can go to standard output")
@@ -258,11 +274,41 @@ def _report(findings: Findings, options: dict[str, Any]) -> None:
         write_text(options["html"], html_report(record, findings.pictures))
 
 
+def _plans(bundle: Path | None, options: dict[str, Any]) -> None:
+    json_file = options["json_file"]
+    check_target(json_file, replace=options["force"])
+    from dit4sr.bench.plans.cards import cards_named
+    from dit4sr.bench.plans.report import format_plans
+    from dit4sr.bench.plans.session import plan_record
+    from dit4sr.bench.subject import bundle_path
+    from dit4sr.runtime.bundles.bundle import Bundle
+
+    record = plan_record(
+        Bundle.open(bundle_path(bundle)),
+        cards_named(options["cards"]),
+        with_plain=options["baselines"] is None or "plain" in options["baselines"],
+        progress=show_progress,
+        command=command_line("dit4sr-bench", sys.argv[1:]),
+    )
+    if json_file != PIPE:
+        click.echo(format_plans(record))
+    if json_file:
+        write_text(json_file, record.to_text())
+
+
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
+    from dit4sr.bench.plans.record import is_plan_record, read_plan_record
+    from dit4sr.bench.plans.report import compare_plans
     from dit4sr.bench.record import read_record
     from dit4sr.bench.report.differences import format_differences
     from dit4sr.bench.report.regressions import compare, format_changes, refuse_regressions
 
+    kinds = [is_plan_record(path) for path in (before, after)]
+    if all(kinds):
+        click.echo(compare_plans(read_plan_record(before), read_plan_record(after)))
+        return
+    if any(kinds):
+        raise click.UsageError("one record is of plans, and the other of measurements")
     records = [read_record(path) for path in (before, after)]
     changes = compare(*records, tolerance=tolerance, across_machines=across)
     click.echo(f"{format_changes(changes)}\n\n{format_differences(*records)}")

@@ -31,7 +31,7 @@ def format_accounts(engines: Iterable[Engine]) -> str:
     return "\n".join(
         [
             f"What {compilers} made of the graphs (compiled, not run):",
-            format_table(HEADER, [_row(plan, account) for plan, account in accounts]),
+            format_table(HEADER, [account_row(plan, account) for plan, account in accounts]),
             *_copies(accounts),
         ]
     )
@@ -45,7 +45,8 @@ def _plan(engine: Engine) -> str:
     return engine.files[0].path.rpartition("/")[2].removesuffix(".plan")
 
 
-def _row(plan: str, account: PlanAccount) -> list[str]:
+def account_row(plan: str, account: PlanAccount) -> list[str]:
+    """The cells under `HEADER`."""
     narrow = sum(account.products.get(precision, 0) for precision in EIGHT_BITS)
     moved = account.bytes
     return [

@@ -77,12 +77,12 @@ class _PlanBuilder:
         stem = self._place / "-".join(filter(None, [name, profile.name]))
         plan, layers = stem.with_name(f"{stem.name}.plan"), stem.with_name(f"{stem.name}{LAYERS}")
         plan.write_bytes(built.plan)
-        write_layer_list(built.layers, layers)
         counted, best = built.layers, profile.at_best()
         if ranges:
             # A plan for ranges leaves its sizes open, so that nothing could be counted.
             graph = prepared(file, component.inputs, best, NATIVE)
             counted = self._compiled(f"{label}, to count at its best sizes", graph, {}).layers
+        write_layer_list(counted, layers)
         account = self._account(name, graph, counted, best)
         if name in NETWORK and not self._config.allow_unfused:
             require_fusion(label, account)
