@@ -154,26 +154,29 @@ def _nodes(metadata: str) -> tuple[str, ...]:
 def _operands(layer: Layer) -> tuple[Tensor, ...]:
     """What is multiplied: an input and the weights, or two inputs where there are none.
 
-    Biases, scales and what a fused epilogue adds are read too; they do not fit together as a product does.
+    Biases, scales and the residual of a fused epilogue are read too. They do not fit together as a product
+    does or, if they do, are of another type than the weights.
     """
     largest = max(layer.constants, key=lambda tensor: tensor.elements, default=None)
     is_weighted = largest is not None and sum(size > 1 for size in largest.shape) > 1
     seconds = [largest] if largest is not None and is_weighted else list(layer.inputs[1:])
     pairs = [(first, second) for second in seconds for first in layer.inputs if first is not second]
+    pairs.sort(key=lambda pair: pair[0].dtype != pair[1].dtype)
     return next((pair for pair in pairs if _inner_size(*pair, layer.outputs)), pairs[0] if pairs else ())
 
 
 def _inner_size(first: Tensor, second: Tensor, outputs: Sequence[Tensor]) -> int:
     """The size over which two operands are multiplied: ``|A|·|B|/|C|`` is its square, in whatever layout.
 
-    0 if the three are no product.
+    0 if the three are no product, for that size is one of both.
     """
     result, batch = (outputs[0].elements if outputs else 0), math.prod(second.shape[:-2])
     if result <= 0 or batch <= 0:
         return 0
     square, rest = divmod(first.elements * second.elements, result * batch)
     inner = math.isqrt(max(square, 0))
-    return inner if not rest and inner * inner == square else 0
+    is_of_both = inner in first.shape and inner in second.shape
+    return inner if not rest and inner * inner == square and is_of_both else 0
 
 
 def _product_flops(layer: Layer) -> int:

@@ -90,6 +90,19 @@ def test_nodes_bear_the_names_of_the_graph(layers):
     assert layers[2].nodes == ("node_joint",)
 
 
+@pytest.mark.parametrize("inner", [1536, 6144])
+def test_a_residual_that_fits_is_no_operand(inner):
+    """Of a product with its gate and residual in one kernel, the sum in FP32 fits the weights as well."""
+    given = [((1, 333, 1536), "Float"), ((1, 1, 1536), "Float"), ((1, 333, inner),)]
+    constants = [((1, 1, 1536),), ((1, inner, 1536),)]
+    message = line(
+        "__myl_FcAddCastMulAdd_myl0_97", "runtime_fusion", given, constants, [((1, 333, 1536), "Float")]
+    )
+    [entry] = parse_layer_list(f"Layers:\n{message}")
+    layer = Layer.of(entry)
+    assert (layer.precision, layer.flops) == ("fp16", 2 * 333 * 1536 * inner)
+
+
 def test_sizes_that_are_open_are_not_counted():
     [entry] = parse_layer_list("Layers:\n" + line("a_myl0_1", "kgen", [((2, -1),)], [], [((2, -1),)]))
     assert not Layer.of(entry).is_counted
