@@ -51,3 +51,5 @@ class PlanAccount:
     groups: tuple[GroupAccount, ...] = ()
     copies: tuple[LoneCopy, ...] = ()
     """The largest of the kernels that compute nothing."""
+    narrow_products: int = 0
+    """How many of the quantised products run in eight bits; one may take several kernels."""

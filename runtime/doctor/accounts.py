@@ -8,12 +8,11 @@ from dit4sr.runtime.bundles.manifest import Engine
 from dit4sr.runtime.bundles.plan_account import PlanAccount
 from dit4sr.runtime.console.table import format_bytes, format_table
 
-EIGHT_BITS = ("fp8", "int8")
 HEADER = [
     "plan",
     "kernels",
     "attentions fused",
-    "products in 8 bits",
+    "quantised in 8 bits",
     "GFLOP",
     "moved",
     "by element",
@@ -47,13 +46,12 @@ def _plan(engine: Engine) -> str:
 
 def account_row(plan: str, account: PlanAccount) -> list[str]:
     """The cells under `HEADER`."""
-    narrow = sum(account.products.get(precision, 0) for precision in EIGHT_BITS)
     moved = account.bytes
     return [
         plan,
         str(sum(account.kernels.values())),
         f"{account.fused_attentions} of {account.attentions}",
-        f"{narrow} of {sum(account.products.values())}",
+        f"{account.narrow_products} of {account.quantised_products}",
         f"{account.flops / 1e9:,.1f}",
         format_bytes(sum(moved.values())),
         format_bytes(moved.get("pointwise", 0)),

@@ -33,6 +33,7 @@ def account_of(
         bytes=_sums((layer.kind, layer.bytes) for layer in kernels),
         groups=_groups(kernels, graph, rest),
         copies=_copies(kernels),
+        narrow_products=len(_narrow_nodes(kernels) & graph.quantised),
     )
 
 
@@ -45,13 +46,19 @@ def require_fusion(name: str, account: PlanAccount) -> None:
             expected="all",
             fix=fix,
         )
-    narrow = sum(account.products.get(precision, 0) for precision in EIGHT_BITS)
-    if narrow < account.quantised_products:
+    if account.narrow_products < account.quantised_products:
+        found = f"{account.narrow_products} of {account.quantised_products}"
         raise AccuracyError(
-            f"{name}: {narrow} of {account.quantised_products} quantised products run in eight bits",
+            f"{name}: {found} quantised products run in eight bits",
             expected="all",
             fix=fix,
         )
+
+
+def _narrow_nodes(kernels: Sequence[Layer]) -> set[str]:
+    """The ONNX nodes behind the products that run in eight bits."""
+    narrow = (layer for layer in kernels if layer.kind == PRODUCT and layer.precision in EIGHT_BITS)
+    return {node for layer in narrow for node in layer.nodes}
 
 
 def _groups(kernels: Sequence[Layer], graph: GraphNodes, rest: str) -> tuple[GroupAccount, ...]:
