@@ -27,7 +27,7 @@ demo: $(READY)  ## restore three photographs with the built-in model: pictures a
 	$(BIN)/dit4sr-bench demo/bundle --baseline none --cold 1 --runs 3 --min-time 1 --html demo/bench.html --force
 
 test: lint  ## lint, types, contracts and the whole test suite
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-slow: $(READY)  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -q -m slow
