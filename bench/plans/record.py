@@ -10,7 +10,7 @@ from pathlib import Path
 from dit4sr.bench.plans.prediction import Prediction
 from dit4sr.runtime.bundles.plan_account import PlanAccount
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
-from dit4sr.runtime.errors import IncompatibleError, IntegrityError
+from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.files.json_file import read_json
 
 KIND, SCHEMA_VERSION = "plans", 1
@@ -44,8 +44,11 @@ class PlanRecord:
 
 
 def is_plan_record(path: Path) -> bool:
-    """True if a file says that it is one."""
-    values = read_json(path)
+    """True if a file says that it is one; of a file that cannot be read, whoever reads it says why."""
+    try:
+        values = read_json(path)
+    except BadInputError:
+        return False
     return isinstance(values, dict) and values.get("kind") == KIND
 
 
