@@ -74,7 +74,7 @@ def compiled_for(kind: type[Compiled], bundle: Bundle, component: str, target: s
     found = [
         kind(engine, bundle.components[component])
         for engine in bundle.engines
-        if (engine.backend, engine.component, engine.gpu_architecture) == (kind.backend, component, target)
+        if (engine.backend, engine.component) == (kind.backend, component) and target in engine.targets
     ]
     if not found and bundle.withholds_engines(kind.backend):
         raise Compatibility.withheld(kind.backend).error()

@@ -98,6 +98,11 @@ class Engine:
     plan: PlanDetails | None = None
     """What only TensorRT's engines have."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it runs on: ``cpu``, or one GPU architecture or several, as in ``sm_80+sm_89``."""
+        return tuple(self.gpu_architecture.split("+"))
+
 
 @dataclass(frozen=True)
 class SizeRange:

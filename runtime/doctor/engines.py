@@ -11,8 +11,8 @@ from dit4sr.runtime.backends.inductor import NAME as INDUCTOR
 from dit4sr.runtime.backends.inductor import compatibility as inductor
 from dit4sr.runtime.backends.onnxruntime import NAME as ONNXRUNTIME
 from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
+from dit4sr.runtime.backends.plans.compatibility import absences
 from dit4sr.runtime.backends.tensorrt import NAME as TENSORRT
-from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
 from dit4sr.runtime.backends.tensorrt.machine import this_machine
 from dit4sr.runtime.machine.gpu import GpuDriver
 
@@ -47,7 +47,7 @@ def _tensorrt() -> BackendReport:
     except (ImportError, RuntimeError) as error:
         broken = Obstacle(f"asking CUDA failed ({_line(error)})", "check the driver with nvidia-smi")
         return BackendReport(TENSORRT, "", (broken,))
-    return BackendReport(TENSORRT, f"plans for {machine.words}", tuple(tensorrt.absences(machine)))
+    return BackendReport(TENSORRT, f"plans for {machine.words}", tuple(absences(TENSORRT, machine)))
 
 
 def _inductor(driver: GpuDriver) -> BackendReport:

@@ -25,7 +25,7 @@ from cuda.bindings import runtime as real_cuda
 from dit4sr.export.engines.plans.compiler import BuildRequest
 from dit4sr.export.engines.plans.graph import PreparedGraph
 from dit4sr.export.engines.tensorrt.library import ProgressMonitor, TensorRtCompiler, register
-from dit4sr.runtime.backends.tensorrt import cuda
+from dit4sr.runtime.backends.plans import cuda
 from dit4sr.runtime.backends.tensorrt.library import Library
 from dit4sr.runtime.backends.tensorrt.machine import this_machine
 
@@ -181,7 +181,7 @@ def exercise(folder: Path) -> None:
     """Everything that runs and builds, once."""
     machine = this_machine()
     assert (machine.driver, machine.architecture) == ("13.1", "sm_99"), machine
-    assert machine.tensorrt.split(".")[:2] == trt.__version__.split(".")[:2], machine
+    assert machine.version.split(".")[:2] == trt.__version__.split(".")[:2], machine
 
     library = Library()
     assert Library(77).stream == 77

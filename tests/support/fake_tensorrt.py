@@ -13,7 +13,7 @@ import json
 import platform
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +25,14 @@ from onnx.external_data_helper import ExternalDataInfo
 
 from dit4sr.export.engines.plans.compiler import BuildRequest, BuiltPlan
 from dit4sr.export.engines.tensorrt.builder import Tools
+from dit4sr.runtime.backends.plans.driver import ALIGNMENT, Binding
+from dit4sr.runtime.backends.plans.machine import Machine
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding
-from dit4sr.runtime.backends.tensorrt.machine import Machine
 
-MACHINE = Machine(f"{sys.platform}-{platform.machine()}", "11.4.0.106", True, "13.0", "sm_90", "Fake H200")
+MACHINE = Machine(
+    f"{sys.platform}-{platform.machine()}", "TensorRT", "11.4.0.106", True, "13.0", "sm_90", "Fake H200"
+)
 OURS = 1
 DTYPES = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.INT64: np.int64}
 
@@ -109,7 +111,7 @@ class FakeGpu:
         self.loads += 1
         header, _, content = bytes(plan).partition(b"\n")
         facts = json.loads(header)
-        if facts["tensorrt"] != self.machine.tensorrt and not runs_own_code:
+        if facts["tensorrt"] != self.machine.version and not runs_own_code:
             raise RuntimeError("TensorRT rejects the plan: it was built with another version")
         model = onnx.load_from_string(content)
         if weights is not None:
@@ -217,6 +219,11 @@ class FakeExecution:
 
         gpu.put(stream, run)
 
+    def record(self, addresses: Mapping[str, int]) -> Callable[[], None]:
+        for name, address in addresses.items():
+            self.bind(name, address)
+        return self.plan.gpu.record(self.enqueue)
+
     def time_layers(self, stream: int) -> dict[str, float]:
         self.enqueue(stream)
         return {f"layer {i}": float(i) for i in range(12)}
@@ -258,7 +265,7 @@ class FakeCompiler:
                 if len(tensor.raw_data) > 64:
                     tensor.raw_data = bytes(len(tensor.raw_data))
         facts = {
-            "tensorrt": self.machine.tensorrt,
+            "tensorrt": self.machine.version,
             "shapes": {name: list(shapes) for name, shapes in request.shapes.items()},
             "profiles": request.profiles,
             "is_stripped": request.weight_stripped,

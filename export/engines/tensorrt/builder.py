@@ -17,9 +17,10 @@ from dit4sr.export.engines.tensorrt.preflight import preflight
 from dit4sr.export.engines.tensorrt.report import report_of, require_fusion
 from dit4sr.export.engines.tensorrt.timing_cache import TimingCache
 from dit4sr.runtime.backends.failures import translated
+from dit4sr.runtime.backends.plans.machine import Machine
 from dit4sr.runtime.backends.tensorrt import NAME
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
-from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
+from dit4sr.runtime.backends.tensorrt.machine import this_machine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Engine, Manifest, PlanDetails, record_of
 from dit4sr.runtime.errors import BadInputError
@@ -167,7 +168,7 @@ class _PlanBuilder:
         """Versions that the runtime compares with those of the machine it finds itself on."""
         machine = self._machine
         return {
-            "tensorrt": machine.tensorrt,
+            "tensorrt": machine.version,
             # Libraries of one major version of CUDA run on every driver of it.
             "cuda": f"{machine.driver.split('.')[0]}.0",
             "driver": machine.driver,

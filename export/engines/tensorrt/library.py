@@ -11,7 +11,7 @@ import tensorrt as trt
 
 from dit4sr.export.engines.plans.compiler import BuildRequest, BuiltPlan
 from dit4sr.export.engines.plans.network import built, monitor_class, parse
-from dit4sr.runtime.backends.tensorrt.library import ErrorLogger
+from dit4sr.runtime.backends.plans.library import logger_class
 
 PLUGINS = {
     "JointAttention": "dit4sr.kernels.joint_attention.plugin",
@@ -19,7 +19,7 @@ PLUGINS = {
 }
 """Modules whose import registers kernels, by the beginning of the operators' names."""
 
-ProgressMonitor = monitor_class(trt)
+ErrorLogger, ProgressMonitor = logger_class(trt), monitor_class(trt)
 
 
 class TensorRtCompiler:

@@ -9,8 +9,9 @@ import numpy as np
 
 from dit4sr.export.engines.plans.resources import check_components
 from dit4sr.export.engines.tensorrt.config import TensorRtConfig
-from dit4sr.runtime.backends.tensorrt.compatibility import numbers
-from dit4sr.runtime.backends.tensorrt.machine import Machine, this_machine
+from dit4sr.runtime.backends.plans.compatibility import numbers
+from dit4sr.runtime.backends.plans.machine import Machine
+from dit4sr.runtime.backends.tensorrt.machine import this_machine
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, MissingDependencyError
 
@@ -54,13 +55,13 @@ def _check_request(precision: str, config: TensorRtConfig) -> None:
 
 
 def _check_libraries(machine: Machine, *, uses_plugins: bool) -> None:
-    if not machine.tensorrt:
+    if not machine.version:
         raise MissingDependencyError("TensorRT is not installed here", fix=INSTALL)
     if not machine.has_bindings:
         raise MissingDependencyError("cuda-bindings is not installed here", fix=INSTALL)
-    version = numbers(machine.tensorrt)
+    version = numbers(machine.version)
     if not OLDEST <= version < BEYOND:
-        raise IncompatibleError(f"TensorRT {machine.tensorrt}", expected="10.13 to 11", fix=INSTALL)
+        raise IncompatibleError(f"TensorRT {machine.version}", expected="10.13 to 11", fix=INSTALL)
     if not uses_plugins:
         return
     if importlib.util.find_spec("triton") is None:
@@ -69,7 +70,7 @@ def _check_libraries(machine: Machine, *, uses_plugins: bool) -> None:
         )
     if version < NUMPY_READY and numbers(np.__version__) >= (2, 4):
         raise IncompatibleError(
-            f"the plugin module of TensorRT {machine.tensorrt} does not understand NumPy {np.__version__}",
+            f"the plugin module of TensorRT {machine.version} does not understand NumPy {np.__version__}",
             fix="pip install 'numpy<2.4' while building, or TensorRT 11.2.1 or newer",
         )
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dit4sr.runtime.backends.tensorrt.machine import Machine
+from dit4sr.runtime.backends.plans.machine import Machine
 from dit4sr.runtime.errors import BadInputError, Dit4srError
 from dit4sr.runtime.files.folders import user_cache
 from dit4sr.runtime.files.reading import LARGEST_STATE, read_file
@@ -25,7 +25,7 @@ class TimingCache:
         """The cache for a machine, in a folder or in the user's cache folder."""
         home = folder or user_cache("tensorrt")
         device = "".join(c if c.isalnum() else "-" for c in machine.device) or machine.architecture
-        return cls(home / f"{machine.tensorrt}-{device}.cache" if home else None)
+        return cls(home / f"{machine.version}-{device}.cache" if home else None)
 
     def read(self) -> bytes:
         """The bytes that earlier builds left; none if there are none."""

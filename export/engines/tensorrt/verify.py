@@ -17,8 +17,8 @@ from dit4sr.export.engines.plans.graph import prepared
 from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.export.engines.reproduction import COMMANDS, Graph, leave_reproduction
 from dit4sr.export.verify import Arrays, graph_runner, seeded_inputs
-from dit4sr.runtime.backends.tensorrt.backend import TensorRt, loaded_plan
-from dit4sr.runtime.backends.tensorrt.plans import plans_for
+from dit4sr.runtime.backends.plans.plan import plans_for
+from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Check, TensorSpec
 from dit4sr.runtime.errors import AccuracyError
@@ -100,9 +100,9 @@ def _ways_on(comparison: Comparison, bundle: Bundle, profile: Profile, original:
 def layer_times(bundle: Bundle, backend: TensorRt, profile: Profile) -> dict[str, float]:
     """Milliseconds of each layer of a bundle's only plan, once it is warm."""
     [engine] = bundle.engines
-    [plan] = plans_for(bundle, engine.component, engine.gpu_architecture)
-    with bundle.opened(plan.record.files[0]) as file:
-        loaded = loaded_plan(backend.driver, bundle, plan, file)
+    [plan] = plans_for(backend.kind, bundle, engine.component, engine.gpu_architecture)
+    with bundle.opened(plan.file) as file:
+        loaded = backend.loaded(bundle, plan, file)
     execution = loaded.execution(0)
     feeds = sample_inputs(bundle, engine.component, profile)
     arrays = {name: backend.upload(values) for name, values in feeds.items()}

@@ -1,7 +1,3 @@
-"""TensorRT: runs plans on a CUDA device, with NumPy, TensorRT and cuda-bindings alone.
-
-Every call of the two libraries goes through one small protocol (`driver`), so that all else, from shapes to
-recordings, can be tested where there is no GPU.
-"""
+"""TensorRT: runs plans that were built on a GPU like the one they run on."""
 
 NAME = "tensorrt"

@@ -1,174 +1,60 @@
-"""The backend: a bundle's plans on one device and one stream."""
+"""The backend: plans that TensorRT runs, with the weights of their graphs if they have none of their own."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dit4sr.runtime.backends.compiled import engine_for, fixed_sizes
-from dit4sr.runtime.backends.failures import translated
-from dit4sr.runtime.backends.protocol import Array
+from dit4sr.runtime.backends.plans.backend import PlanBackend
+from dit4sr.runtime.backends.plans.driver import Driver, LoadedPlan
+from dit4sr.runtime.backends.plans.plan import Plan
 from dit4sr.runtime.backends.tensorrt import NAME
-from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool, PooledContext
-from dit4sr.runtime.backends.tensorrt.driver import Driver, LoadedPlan
-from dit4sr.runtime.backends.tensorrt.interop import LentArray, borrowed
-from dit4sr.runtime.backends.tensorrt.memory import device_array
-from dit4sr.runtime.backends.tensorrt.plans import Plan, plans_for
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.checked_files import CheckedFile
-from dit4sr.runtime.bundles.manifest import TensorSpec
-from dit4sr.runtime.errors import BadInputError
 
 
-class TensorRt:
-    """TensorRT on the first visible CUDA device. ``CUDA_VISIBLE_DEVICES`` makes another one the first."""
+class TensorRtPlan(Plan):
+    """One plan of a component."""
+
+    backend = NAME
+    file_count = 1
+
+
+class TensorRtDriver(Driver, Protocol):
+    """A device, and the library that reads plans onto it."""
+
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> LoadedPlan:
+        """Read a plan: its weights from a graph, if it has none; its own runtime in it, if it is trusted."""
+        ...
+
+
+class TensorRt(PlanBackend):
+    """TensorRT on the first visible CUDA device."""
 
     name = NAME
-    device = "cuda"
+    kind = TensorRtPlan
 
-    def __init__(self, driver: Driver | None = None, *, stream: int | None = None) -> None:
+    def __init__(self, driver: TensorRtDriver | None = None, *, stream: int | None = None) -> None:
         """``stream`` is the caller's, as a number; it must outlive the backend and its arrays."""
         if driver is None:
             from dit4sr.runtime.backends.tensorrt.library import Library  # noqa: PLC0415 - loads TensorRT
 
             driver = Library(stream)
-        self.driver = driver
+        super().__init__(driver)
+        self._library = driver
 
-    def open(self, bundle: Bundle, component: str) -> TensorRtEngine:
-        """Check the digests of a component's plans; each is read from there when it is first run."""
-        plans = plans_for(bundle, component, self.driver.architecture)
-        files = {plan: bundle.opened(plan.record.files[0]) for plan in plans}
-        for file in files.values():
-            file.check()
+    def loaded(self, bundle: Bundle, plan: Plan, file: CheckedFile) -> LoadedPlan:
+        """A plan from its open file, with the weights of its component's graph if it has none."""
+        runs_own_code = plan.details.is_version_compatible
 
-        def load(plan: Plan) -> ContextPool:
-            file = files[plan]
-            try:
-                loaded = loaded_plan(self.driver, bundle, plan, file)
-            except RuntimeError as error:
-                raise translated(error, f"{file.path} cannot be loaded") from None
-            plan.hold_to_manifest(loaded.bindings)
+        def load(content: bytes | memoryview) -> LoadedPlan:
+            if not plan.details.is_stripped:
+                return self._library.load(content, weights=None, runs_own_code=runs_own_code)
+            with bundle.opened_component(plan.record.component) as component:
+                return self._library.load(content, weights=component.graph.path, runs_own_code=runs_own_code)
 
-            def open_context(profile: int) -> PooledContext:
-                return PooledContext(
-                    self.driver, loaded, component, profile=profile, is_static=plan.is_static
-                )
-
-            return ContextPool(open_context, None if plan.is_static else loaded.profiles)
-
-        return TensorRtEngine(plans, load)
-
-    def empty(self, shape: Sequence[int]) -> Array:
-        """A float32 array with undefined values."""
-        try:
-            return device_array(self.driver, shape)
-        except RuntimeError as error:
-            raise translated(error, "no room for an array") from None
-
-    def upload(self, values: NDArray[Any]) -> Array:
-        """The values where plans read them."""
-        values = np.ascontiguousarray(values)
-        try:
-            array = device_array(self.driver, values.shape, values.dtype)
-            self.driver.upload(array.address, values)
-        except RuntimeError as error:
-            raise translated(error, "no room for an array") from None
-        return array
-
-    def write(self, target: Array, values: NDArray[Any]) -> None:
-        """Copy values into an array."""
-        if values.shape != target.shape:
-            raise BadInputError(f"values of shape {values.shape}", expected=str(target.shape))
-        self.driver.upload(target.address, np.ascontiguousarray(values, dtype=target.dtype))
-
-    def borrow(self, tensor: Any) -> Array:
-        """Another library's tensor on the device, by DLPack or ``__cuda_array_interface__``; no copy.
-
-        It can be read, and be what results land in. Keep it until they were downloaded.
-        """
-        return borrowed(self.driver, tensor)
-
-    def lend(self, array: Array) -> LentArray:
-        """An array as a tensor that other libraries take by either protocol; no copy."""
-        return LentArray(self.driver, array)
-
-    def download(self, array: Array) -> NDArray[Any]:
-        """An array as NumPy sees it; this waits for all that came before."""
-        values = np.empty(array.shape, array.dtype)
-        try:
-            self.driver.download(values, array.address)
-        except RuntimeError as error:
-            raise translated(error, "the device failed") from None
-        return values
-
-
-def loaded_plan(driver: Driver, bundle: Bundle, plan: Plan, file: CheckedFile) -> LoadedPlan:
-    """A plan from its open file, with the weights of its component's graph if it has none."""
-    runs_own_code = plan.details.is_version_compatible
-
-    def load(content: bytes | memoryview) -> LoadedPlan:
-        if not plan.details.is_stripped:
-            return driver.load(content, weights=None, runs_own_code=runs_own_code)
-        with bundle.opened_component(plan.record.component) as component:
-            return driver.load(content, weights=component.graph.path, runs_own_code=runs_own_code)
-
-    # Code for the host runs while it is loaded: the bytes it comes from are nobody's to write to.
-    if runs_own_code or file.is_small:
-        return load(file.content())
-    with file.unchanged():
-        return load(file.mapped())
-
-
-class TensorRtEngine:
-    """A component's plans."""
-
-    def __init__(self, plans: Sequence[Plan], load: Callable[[Plan], ContextPool]) -> None:
-        self.plans = tuple(plans)
-        self._load = load
-        self._pools: dict[Plan, ContextPool] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The tensors it reads; sizes are fixed where no plan has another."""
-        return fixed_sizes(self.plans, self.plans[0].component.inputs)
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The tensors it makes."""
-        return fixed_sizes(self.plans, self.plans[0].component.outputs)
-
-    def pool_for(self, inputs: Mapping[str, Array]) -> ContextPool:
-        """The contexts of the plan that takes arrays of these shapes, which is read now if it is new."""
-        plan = engine_for(self.plans, inputs)
-        with self._lock:
-            if plan not in self._pools:
-                self._pools[plan] = self._load(plan)
-            return self._pools[plan]
-
-    def context(self) -> TensorRtContext:
-        """A caller's use of the engine."""
-        return TensorRtContext(self)
-
-
-class TensorRtContext:
-    """Takes a context of the pool for every run: between runs, nothing of it is bound to a thread."""
-
-    def __init__(self, engine: TensorRtEngine) -> None:
-        self._engine = engine
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
-    ) -> dict[str, Array]:
-        """Put a run on the stream; results land in ``outputs``, or in new arrays."""
-        pool = self._engine.pool_for(inputs)
-        try:
-            with pool.borrow() as context:
-                return context.run(inputs, outputs or {})
-        except RuntimeError as error:
-            name = self._engine.plans[0].record.component
-            raise translated(error, f"component {name} failed") from None
+        # Code for the host runs while it is loaded: the bytes it comes from are nobody's to write to.
+        if runs_own_code or file.is_small:
+            return load(file.content())
+        with file.unchanged():
+            return load(file.mapped())

@@ -1,61 +1,29 @@
-"""The protocol over the real libraries.
-
-TensorRT's Python reports most failures as ``False`` or ``None`` and the reason to a logger. Here the logger
-remembers the last error, and every answer is looked at.
-"""
+"""The protocol over TensorRT: its plans may lack their weights, and are recorded by CUDA's own means."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorrt as trt
 
-from dit4sr.runtime.backends.tensorrt.cuda import Cuda
-from dit4sr.runtime.backends.tensorrt.driver import Binding
+from dit4sr.runtime.backends.plans.library import DeviceExecution, DevicePlan, PlanLibrary
 
 
-class ErrorLogger(trt.ILogger):  # type: ignore[misc]
-    """A logger that remembers the last error; the rest is of no interest to whoever runs a plan."""
-
-    def __init__(self) -> None:
-        trt.ILogger.__init__(self)
-        self._last = ""
-
-    def log(self, severity: Any, msg: str) -> None:
-        """Called by the library, from any thread."""
-        if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
-            self._last = msg
-
-    def error(self, what: str) -> RuntimeError:
-        """An error that says what failed, and why."""
-        reason, self._last = self._last, ""
-        return RuntimeError(f"{what}: {reason}" if reason else what)
-
-    def require(self, is_done: Any, what: str) -> None:
-        """Raise if the library answered that it failed."""
-        if not is_done:
-            raise self.error(what)
-
-
-class Library(Cuda):
-    """TensorRT on a CUDA device. Construct it only where there is one: its runtime dies without a driver."""
+class Library(PlanLibrary):
+    """TensorRT on a CUDA device."""
 
     def __init__(self, stream: int | None = None) -> None:
-        super().__init__(stream)  # raises where there is no device, before TensorRT can crash
-        self.errors = ErrorLogger()
-        self.runtime = trt.Runtime(self.errors)
+        super().__init__(trt, "TensorRT", stream)
 
-    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> DevicePlan:
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> TensorRtPlan:
         """Read a plan, and refit it if it has no weights."""
         self.runtime.engine_host_code_allowed = runs_own_code
-        engine = self.runtime.deserialize_cuda_engine(plan)
-        if engine is None:
-            raise self.errors.error("TensorRT rejects the plan")
+        engine = self.engine(plan)
         if weights is not None:
             self._refit(engine, weights)
-        return DevicePlan(self, engine)
+        return TensorRtPlan(self, engine)
 
     def _refit(self, engine: Any, graph: Path) -> None:
         refitter = trt.Refitter(engine, self.errors)
@@ -68,77 +36,19 @@ class Library(Cuda):
         self.errors.require(refitter.refit_cuda_engine(), "the plan does not take its weights")
 
 
-class DevicePlan:
-    """An engine of TensorRT's. Keeps the library alive, which must outlive it."""
+class TensorRtPlan(DevicePlan):
+    """A plan of TensorRT's."""
 
-    def __init__(self, library: Library, engine: Any) -> None:
-        self.library, self.engine = library, engine
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        self.bindings = tuple(
-            Binding(
-                name,
-                np.dtype(trt.nptype(engine.get_tensor_dtype(name))),
-                engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT,
-                tuple(engine.get_tensor_shape(name)),
-            )
-            for name in names
-        )
-
-    @property
-    def profiles(self) -> int:
-        """How many profiles the plan has."""
-        return int(self.engine.num_optimization_profiles)
-
-    def execution(self, profile: int) -> DeviceExecution:
+    def execution(self, profile: int) -> TensorRtExecution:
         """A context, for good at one profile."""
-        return DeviceExecution(self, profile)
+        return TensorRtExecution(self, self.engine.create_execution_context(), profile)
 
 
-class DeviceExecution:
-    """An execution context of TensorRT's."""
+class TensorRtExecution(DeviceExecution):
+    """A context of TensorRT's."""
 
-    def __init__(self, plan: DevicePlan, profile: int) -> None:
-        self._plan, self._library = plan, plan.library
-        self._context = plan.engine.create_execution_context()
-        self._require = self._library.errors.require
-        if self._context is None:
-            raise self._library.errors.error("no room to run the plan")
-        if profile:
-            is_set = self._context.set_optimization_profile_async(profile, self._library.stream)
-            self._require(is_set, f"profile {profile} cannot be set")
-
-    def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Set the size of an input; one that the profile does not hold is refused."""
-        self._require(self._context.set_input_shape(name, shape), f"{name} cannot have shape {shape}")
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """An output's shape."""
-        return tuple(self._context.get_tensor_shape(name))
-
-    def bind(self, name: str, address: int) -> None:
-        """Set where a tensor is."""
-        self._require(self._context.set_tensor_address(name, address), f"{name} cannot be at {address:#x}")
-
-    def enqueue(self, stream: int) -> None:
-        """Put a run at the end of a stream."""
-        self._require(self._context.execute_async_v3(stream), "the plan cannot be run")
-
-    def time_layers(self, stream: int) -> dict[str, float]:
-        """Milliseconds of each layer, with the library's own profiler."""
-        profiler = Profiler()
-        self._context.profiler = profiler
-        self.enqueue(stream)
-        self._library.synchronise()
-        return dict(profiler.times)
-
-
-class Profiler(trt.IProfiler):  # type: ignore[misc]
-    """Adds up what the library reports of each layer."""
-
-    def __init__(self) -> None:
-        trt.IProfiler.__init__(self)
-        self.times: dict[str, float] = {}
-
-    def report_layer_time(self, layer_name: str, ms: float) -> None:
-        """Called by the library."""
-        self.times[layer_name] = self.times.get(layer_name, 0.0) + ms
+    def record(self, addresses: Mapping[str, int]) -> Callable[[], None]:
+        """Capture a run; launches of it use this context's memory."""
+        for name, address in addresses.items():
+            self.bind(name, address)
+        return self._library.record(self.enqueue)

@@ -247,10 +247,10 @@ def test_building_anew_replaces_what_was_there(tmp_path):
 # -------------------------------------------------------------------------------------------------- preflight
 
 REFUSALS = {
-    "no library": ({"tensorrt": ""}, {}, MissingDependencyError, "TensorRT is not installed"),
+    "no library": ({"version": ""}, {}, MissingDependencyError, "TensorRT is not installed"),
     "no bindings": ({"has_bindings": False}, {}, MissingDependencyError, "cuda-bindings is not installed"),
-    "too old": ({"tensorrt": "10.12.0.36"}, {}, IncompatibleError, "expected 10.13 to 11"),
-    "too new": ({"tensorrt": "12.0.0.1"}, {}, IncompatibleError, "expected 10.13 to 11"),
+    "too old": ({"version": "10.12.0.36"}, {}, IncompatibleError, "expected 10.13 to 11"),
+    "too new": ({"version": "12.0.0.1"}, {}, IncompatibleError, "expected 10.13 to 11"),
     "no device": ({"architecture": ""}, {}, MissingDependencyError, "plans are built where they run"),
     "other device": ({}, {"architecture": 80}, IncompatibleError, "builds for sm_90; expected sm_80"),
     "unknown component": ({}, {"components": ("tea",)}, BadInputError, "no component 'tea'"),
@@ -275,7 +275,7 @@ def test_what_cannot_succeed_is_refused_first(toy, kind):
 
 
 def test_libraries_that_do_not_go_together_are_refused(toy, monkeypatch):
-    old = other(tensorrt="11.1.0.106")
+    old = other(version="11.1.0.106")
     monkeypatch.setattr(np, "__version__", "2.4.6")
     with pytest.raises(
         IncompatibleError, match=r"does not understand NumPy 2\.4\.6; pip install 'numpy<2.4'"

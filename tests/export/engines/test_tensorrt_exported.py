@@ -145,7 +145,7 @@ def test_a_plan_that_strays_is_left_with_its_graph_in_standard_operators(exporte
 REFUSALS = {
     "no device": ({"architecture": ""}, (), 3, "build on the machine with the GPU"),
     "another device": ({}, ("--arch", 80), 4, "this machine builds for sm_90; expected sm_80"),
-    "an old library": ({"tensorrt": "10.12.0.36"}, (), 4, "expected 10.13 to 11"),
+    "an old library": ({"version": "10.12.0.36"}, (), 4, "expected 10.13 to 11"),
     "no profile": ({}, ("--profile", "axb"), 2, "profile 'axb'"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from dit4sr.runtime.backends.compatibility import Compatibility, Obstacle
 from dit4sr.runtime.backends.compiled import compiled_for
 from dit4sr.runtime.backends.inductor.packages import Package
-from dit4sr.runtime.backends.tensorrt.plans import Plan
+from dit4sr.runtime.backends.tensorrt.backend import TensorRtPlan
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Engine, FileRecord, TensorSpec
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
@@ -24,7 +24,7 @@ def bundle(toy_bundle) -> Bundle:
     bundle = Bundle.open(toy_bundle)
     engines = tuple(
         Engine(kind.backend, "step", (FILE,) * kind.file_count, "fp16", "sm_90", {}, ())
-        for kind in (Plan, Package)
+        for kind in (TensorRtPlan, Package)
     )
     return replace(bundle, manifest=replace(bundle.manifest, engines=engines), trusts_engines=True)
 
@@ -34,7 +34,7 @@ def with_engines(bundle: Bundle, **changes) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, engines=engines))
 
 
-@pytest.mark.parametrize("kind", [Plan, Package])
+@pytest.mark.parametrize("kind", [TensorRtPlan, Package])
 def test_each_backend_finds_its_own_for_the_target_that_is_here(bundle, kind):
     [found] = compiled_for(kind, bundle, "step", "sm_90")
     assert found.record.backend == kind.backend
@@ -43,7 +43,7 @@ def test_each_backend_finds_its_own_for_the_target_that_is_here(bundle, kind):
             compiled_for(kind, bundle, component, target)
 
 
-@pytest.mark.parametrize("kind", [Plan, Package])
+@pytest.mark.parametrize("kind", [TensorRtPlan, Package])
 @pytest.mark.parametrize(
     "changes", [{"files": (FILE,) * 3}, {"inputs": OTHER_INPUTS}], ids=["files", "inputs"]
 )

@@ -15,10 +15,10 @@ from support.tensorrt_bundle import plan_bundle
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.choice import choose
+from dit4sr.runtime.backends.plans.context_pool import ContextPool
+from dit4sr.runtime.backends.plans.memory import device_array
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS, compatibility
-from dit4sr.runtime.backends.tensorrt.context_pool import ContextPool
-from dit4sr.runtime.backends.tensorrt.memory import device_array
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import (
     BadInputError,
@@ -191,7 +191,7 @@ def with_engines(bundle: Bundle, **changes) -> Bundle:
 
 MISMATCHES = {
     "architecture": ({}, {"architecture": "sm_80"}, "built for sm_90 .* running on sm_80; rebuild with"),
-    "version": ({}, {"tensorrt": "10.16.1.11"}, r"TensorRT 11\.4\.0\.106, but running on TensorRT 10\.16"),
+    "version": ({}, {"version": "10.16.1.11"}, r"TensorRT 11\.4\.0\.106, but running on TensorRT 10\.16"),
     "driver": ({}, {"driver": "12.8"}, r"the driver speaks CUDA 12\.8 and 13\.0 is needed; update"),
     "platform": ({}, {"platform": "win32-AMD64"}, "running on win32-AMD64"),
     "older kernel": (
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_told_before_a_plan_is_read(planned, gpu, kind):
 
 
 ABSENCES = {
-    "library": ({"tensorrt": ""}, "TensorRT is not installed here; pip install"),
+    "library": ({"version": ""}, "TensorRT is not installed here; pip install"),
     "bindings": ({"has_bindings": False}, "cuda-bindings is not installed here; pip install"),
     "device": ({"architecture": "", "driver": ""}, "no CUDA device is here; check the driver"),
 }
@@ -268,10 +268,10 @@ def test_version_compatible_plans_run_on_newer_versions_only(planned):
         replace(engine, plan=replace(engine.plan, is_version_compatible=True)) for engine in planned.engines
     ]
     lenient = replace(planned, manifest=replace(planned.manifest, engines=tuple(engines)))
-    assert compatibility(lenient, machine=other(tensorrt="11.10.0.1")).fits
-    older = compatibility(lenient, machine=other(tensorrt="11.3.0.99"))
+    assert compatibility(lenient, machine=other(version="11.10.0.1")).fits
+    older = compatibility(lenient, machine=other(version="11.3.0.99"))
     assert "which is older" in older.obstacle
-    assert not compatibility(planned, machine=other(tensorrt="11.10.0.1")).fits
+    assert not compatibility(planned, machine=other(version="11.10.0.1")).fits
 
 
 def test_without_a_gpu_this_machine_says_so(planned):
@@ -308,7 +308,7 @@ def test_what_runs_out_or_breaks_is_one_line(planned, gpu):
         decoder.run({"latent": backend.upload(np.zeros((1, 4, 8, 8)))})
     with pytest.raises(BadInputError, match="expected \\(1, 4, 8, 8\\)"):
         backend.write(latent, np.zeros(3))
-    gpu.machine = replace(MACHINE, tensorrt="11.5")
+    gpu.machine = replace(MACHINE, version="11.5")
     with pytest.raises(IncompatibleError, match=r"step.*\.plan cannot be loaded: TensorRT rejects"):
         step = backend.open(planned, "step")
         arrays = {

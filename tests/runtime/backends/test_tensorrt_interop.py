@@ -10,7 +10,7 @@ import torch
 from support.fake_tensorrt import OURS, FakeGpu
 from support.tensorrt_bundle import plan_bundle
 
-from dit4sr.runtime.backends.tensorrt import cuda
+from dit4sr.runtime.backends.plans import cuda
 from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 from dit4sr.runtime.errors import BadInputError
 

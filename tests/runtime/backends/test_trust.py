@@ -19,7 +19,7 @@ from dit4sr.runtime.backends.choice import candidates, choose
 from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
 from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.backends.inductor.packages import Package
-from dit4sr.runtime.backends.tensorrt.plans import Plan
+from dit4sr.runtime.backends.tensorrt.backend import TensorRtPlan
 from dit4sr.runtime.bundles import trust
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, record_of
@@ -30,7 +30,7 @@ from dit4sr.runtime.errors import IncompatibleError
 WITHHELD = (
     "the bundle brings compiled code that was not built here; if you trust whoever made it, say --trust"
 )
-KINDS: list[type[CompiledComponent]] = [Plan, Package]
+KINDS: list[type[CompiledComponent]] = [TensorRtPlan, Package]
 
 
 @pytest.fixture

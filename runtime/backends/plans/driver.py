@@ -1,20 +1,19 @@
-"""The few operations of TensorRT and CUDA that making a picture takes.
+"""The few operations of a library and CUDA that making a picture takes.
 
 All work goes to one stream, in order. What fails raises a `RuntimeError` that says what the library said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 ALIGNMENT = 256
-"""Bytes to which TensorRT wants every address aligned, and to which `Driver.allocate` aligns."""
+"""Bytes to which the libraries want every address aligned, and to which `Driver.allocate` aligns."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,13 @@ class Execution(Protocol):
 
     def enqueue(self, stream: int) -> None:
         """Put a run at the end of a stream."""
+        ...
+
+    def record(self, addresses: Mapping[str, int]) -> Callable[[], None]:
+        """Record a run on tensors at some addresses; return what launches it on the driver's stream.
+
+        That keeps whatever it needs of the execution.
+        """
         ...
 
     def time_layers(self, stream: int) -> dict[str, float]:
@@ -110,12 +116,4 @@ class Driver(Protocol):
 
     def copy(self, target: int, source: int, size: int) -> None:
         """Copy within the device."""
-        ...
-
-    def record(self, work: Callable[[int], None]) -> Callable[[], None]:
-        """Record what is put on a stream, without running it; return what launches it on ours."""
-        ...
-
-    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> LoadedPlan:
-        """Read a plan: its weights from a graph, if it has none; its own runtime in it, if it is trusted."""
         ...

@@ -16,9 +16,9 @@ import numpy as np
 
 from dit4sr.runtime.backends.contract import refuse_other
 from dit4sr.runtime.backends.graph_replay import WARM_RUNS, replays_agree
+from dit4sr.runtime.backends.plans.driver import ALIGNMENT, Binding, Driver, Execution, LoadedPlan
+from dit4sr.runtime.backends.plans.memory import device_array, size_of
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.backends.tensorrt.driver import ALIGNMENT, Binding, Driver, LoadedPlan
-from dit4sr.runtime.backends.tensorrt.memory import device_array, size_of
 from dit4sr.runtime.errors import IncompatibleError
 
 Arrays = Mapping[str, Array]
@@ -29,7 +29,7 @@ class PooledContext:
 
     def __init__(self, driver: Driver, plan: LoadedPlan, name: str, *, profile: int, is_static: bool) -> None:
         self._driver, self._name, self._is_static = driver, name, is_static
-        self._execution = plan.execution(profile)
+        self._execution: Execution | None = plan.execution(profile)
         self._bindings = plan.bindings
         self._runs, self._is_tried = 0, False
         self._buffers: dict[str, Array] = {}
@@ -60,21 +60,23 @@ class PooledContext:
 
     def _directly(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
         """On the caller's arrays; those that are not aligned, as rows may be, pass through others."""
+        execution = self._execution
+        assert execution is not None, "a recording has taken its place"
         read = {binding.name: self._aligned(inputs[binding.name]) for binding in self._of(inputs=True)}
         for name, array in read.items():
             if not self._is_static:
-                self._execution.set_shape(name, array.shape)
-            self._execution.bind(name, array.address)
+                execution.set_shape(name, array.shape)
+            execution.bind(name, array.address)
         written = {}
         for binding in self._of(inputs=False):
-            shape, target = self._execution.shape(binding.name), targets.get(binding.name)
+            shape, target = execution.shape(binding.name), targets.get(binding.name)
             if target is not None:
                 refuse_other(self._name, binding.name, (binding.dtype, shape), (target.dtype, target.shape))
             if target is None or target.address % ALIGNMENT:
                 target = self._room(binding, shape)
-            self._execution.bind(binding.name, target.address)
+            execution.bind(binding.name, target.address)
             written[binding.name] = target
-        self._execution.enqueue(self._driver.stream)
+        execution.enqueue(self._driver.stream)
         # What was only for this run is released from here on, and given back in the stream's order: after it.
         return self._delivered(written, targets)
 
@@ -115,25 +117,23 @@ class PooledContext:
 
     def _record(self, inputs: Arrays) -> None:
         """Keep a recording if it answers two different inputs as the plan does."""
+        execution = self._execution
+        assert execution is not None, "only what runs directly is recorded"
         try:
             samples = [inputs, {name: self._flipped(array) for name, array in inputs.items()}]
             expected = [self._values(self._directly(sample, {})) for sample in samples]
             self._buffers = {name: self._like(array) for name, array in inputs.items()}
             for binding in self._of(inputs=False):
-                shape = self._execution.shape(binding.name)
-                self._buffers[binding.name] = self._room(binding, shape)
-            self._launch = self._driver.record(self._enqueue_on_buffers)
+                self._buffers[binding.name] = self._room(binding, execution.shape(binding.name))
+            self._launch = execution.record({name: array.address for name, array in self._buffers.items()})
             found = [self._values(self._recorded(sample, {})) for sample in samples]
         except RuntimeError as error:
             self._forget(f"its CUDA graph cannot be made ({error})")
         else:
-            if not replays_agree(expected, found):
+            if replays_agree(expected, found):
+                self._execution = None  # what launches need of it, they keep
+            else:
                 self._forget("its CUDA graph answers wrongly")
-
-    def _enqueue_on_buffers(self, stream: int) -> None:
-        for name, buffer in self._buffers.items():
-            self._execution.bind(name, buffer.address)
-        self._execution.enqueue(stream)
 
     def _forget(self, reason: str) -> None:
         self._launch, self._buffers = None, {}

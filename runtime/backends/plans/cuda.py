@@ -121,17 +121,17 @@ class Cuda:
         finally:
             checked(cuda.cudaStreamDestroy(side))
         checked(cuda.cudaGraphUpload(executable, self._stream))
-        return _Recording(cuda, executable, self._stream)
+        return _Recording(cuda, executable, self._stream, work)
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
         checked(self._cuda.cudaMemcpyAsync(target, source, size, kind, self._stream))
 
 
 class _Recording:
-    """A CUDA graph, destroyed with the last reference to it."""
+    """A CUDA graph, destroyed with the last reference to it. It keeps the work, whose memory it uses."""
 
-    def __init__(self, cuda: Any, executable: Any, stream: int) -> None:
-        self._cuda, self._executable, self._stream = cuda, executable, stream
+    def __init__(self, cuda: Any, executable: Any, stream: int, work: Callable[[int], None]) -> None:
+        self._cuda, self._executable, self._stream, self._work = cuda, executable, stream, work
         weakref.finalize(self, cuda.cudaGraphExecDestroy, executable).atexit = False
 
     def __call__(self) -> None:

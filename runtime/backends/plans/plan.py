@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
 from dit4sr.runtime.backends.contract import FREE, refuse_another_graph
+from dit4sr.runtime.backends.plans.driver import Binding
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.backends.tensorrt import NAME
-from dit4sr.runtime.backends.tensorrt.driver import Binding
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.bundles.manifest import PlanDetails, TensorSpec
+from dit4sr.runtime.bundles.manifest import FileRecord, PlanDetails, TensorSpec
 
 
 class Plan(CompiledComponent):
-    """One plan of a component."""
+    """One plan of a component; there is a kind for each library."""
 
-    backend = NAME
-    file_count = 1
+    @property
+    def file(self) -> FileRecord:
+        """The plan itself, which comes before what is said of it."""
+        return self.record.files[0]
 
     @property
     def details(self) -> PlanDetails:
@@ -57,6 +58,6 @@ class Plan(CompiledComponent):
             refuse_another_graph(self.record.component, promised, found, what="plan")
 
 
-def plans_for(bundle: Bundle, component: str, architecture: str) -> list[Plan]:
+def plans_for(kind: type[Plan], bundle: Bundle, component: str, architecture: str) -> list[Plan]:
     """A component's plans for one GPU, those with fixed sizes first: they are the faster ones."""
-    return sorted(compiled_for(Plan, bundle, component, architecture), key=lambda plan: not plan.is_static)
+    return sorted(compiled_for(kind, bundle, component, architecture), key=lambda plan: not plan.is_static)

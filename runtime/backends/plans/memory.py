@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dit4sr.runtime.backends.plans.driver import Driver
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.backends.tensorrt.driver import Driver
 
 
 class Memory:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dit4sr.runtime.backends.plans.dlpack import CUDA, Device, array_of, capsule_of, require_dense
+from dit4sr.runtime.backends.plans.driver import Driver
 from dit4sr.runtime.backends.protocol import Array
-from dit4sr.runtime.backends.tensorrt.dlpack import CUDA, Device, array_of, capsule_of, require_dense
-from dit4sr.runtime.backends.tensorrt.driver import Driver
 from dit4sr.runtime.errors import BadInputError
 
 DEFAULT_STREAM = 1
