@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from dit4sr.runtime.bundles.manifest import FileRecord
 from dit4sr.runtime.errors import BadInputError
-from dit4sr.runtime.files.folders import user_config
+from dit4sr.runtime.files.folders import forget_the_oldest, is_private, make_private, user_config
 from dit4sr.runtime.files.reading import read_file
 from dit4sr.runtime.files.whole import write_whole
 
@@ -24,8 +22,6 @@ VARIABLE = "DIT4SR_TRUST_ENGINES"
 """An environment variable that says for a service what ``--trust-engines`` says: ``1``, and nothing else."""
 MOST = 4096
 """Engines that are remembered; the oldest are forgotten."""
-
-_PRIVATE, _OTHERS_MAY_WRITE = 0o700, stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_given_by_environment() -> bool:
@@ -39,7 +35,7 @@ def was_built_here(files: Sequence[FileRecord]) -> bool:
     if folder is None or not files:
         return False
     try:
-        return _is_ours(folder) and read_file(folder / _name(text), most=len(text)) == text
+        return is_private(folder) and read_file(folder / _name(text), most=len(text)) == text
     except (OSError, BadInputError):
         return False
 
@@ -50,10 +46,9 @@ def remember(files: Sequence[FileRecord]) -> None:
     if folder is None:
         return
     with suppress(OSError, BadInputError):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(_PRIVATE)
+        make_private(folder)
         write_whole(folder / _name(text), text, replace=True)
-        _forget_the_oldest(folder)
+        forget_the_oldest(folder, keep=MOST)
 
 
 def _text(files: Sequence[FileRecord]) -> bytes:
@@ -62,18 +57,3 @@ def _text(files: Sequence[FileRecord]) -> bytes:
 
 def _name(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
-
-
-def _is_ours(folder: Path) -> bool:
-    """True if nobody else could have put anything into it; where users have no numbers, all is theirs."""
-    if not hasattr(os, "geteuid"):
-        return True
-    found = folder.stat()
-    return found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_MAY_WRITE
-
-
-def _forget_the_oldest(folder: Path) -> None:
-    known = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    if len(known) > MOST:
-        for entry in sorted(known, key=lambda entry: entry.stat().st_mtime)[: len(known) - MOST]:
-            entry.unlink(missing_ok=True)

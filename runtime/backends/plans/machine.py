@@ -32,6 +32,11 @@ class Machine:
     """Its name."""
 
     @property
+    def device_name(self) -> str:
+        """The device in a file's name."""
+        return "".join(c if c.isalnum() else "-" for c in self.device) or self.architecture
+
+    @property
     def words(self) -> str:
         """The machine in a message."""
         library = f"{self.library} {self.version}" if self.version else f"no {self.library}"
