@@ -15,6 +15,9 @@ from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
 from dit4sr.runtime.backends.protocol import Backend
 from dit4sr.runtime.backends.tensorrt import NAME as TENSORRT
 from dit4sr.runtime.backends.tensorrt import compatibility as tensorrt
+from dit4sr.runtime.backends.tensorrt_rtx import NAME as TENSORRT_RTX
+from dit4sr.runtime.backends.tensorrt_rtx import compatibility as tensorrt_rtx
+from dit4sr.runtime.backends.tensorrt_rtx.machine import MODULES as RTX_MODULES
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
 
@@ -41,8 +44,8 @@ class Candidate:
     """A backend that could be taken."""
 
     name: str
-    library: str
-    """The module that it runs on."""
+    libraries: tuple[str, ...]
+    """Modules that it runs on: any of them will do."""
     has_withheld: bool
     """True if the bundle has more code for it, which may not run."""
     examine: Callable[[], Compatibility]
@@ -60,7 +63,7 @@ class Candidate:
     @property
     def is_installed(self) -> bool:
         """True if its library is here; whether it works, only looking closer tells."""
-        return importlib.util.find_spec(self.library) is not None
+        return any(importlib.util.find_spec(library) is not None for library in self.libraries)
 
 
 def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = False) -> list[Candidate]:
@@ -70,6 +73,11 @@ def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = Fals
         from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 
         return TensorRt()
+
+    def open_tensorrt_rtx() -> Backend:
+        from dit4sr.runtime.backends.tensorrt_rtx.backend import TensorRtx
+
+        return TensorRtx()
 
     def open_inductor() -> Backend:
         from dit4sr.runtime.backends.inductor.backend import Inductor
@@ -85,21 +93,28 @@ def candidates(bundle: Bundle, device: str, threads: int, *, frugal: bool = Fals
     return [
         Candidate(
             TENSORRT,
-            "tensorrt",
+            ("tensorrt",),
             bundle.withholds_engines(TENSORRT),
             lambda: tensorrt.compatibility(bundle, device),
             open_tensorrt,
         ),
         Candidate(
+            TENSORRT_RTX,
+            RTX_MODULES,
+            bundle.withholds_engines(TENSORRT_RTX),
+            lambda: tensorrt_rtx.compatibility(bundle, device),
+            open_tensorrt_rtx,
+        ),
+        Candidate(
             INDUCTOR,
-            "torch",
+            ("torch",),
             bundle.withholds_engines(INDUCTOR),
             lambda: inductor.compatibility(bundle, device),
             open_inductor,
         ),
         # It runs the graphs, which are data.
         Candidate(
-            ONNXRUNTIME, "onnxruntime", has_withheld=False, examine=lambda: graphs, open=open_onnxruntime
+            ONNXRUNTIME, ("onnxruntime",), has_withheld=False, examine=lambda: graphs, open=open_onnxruntime
         ),
     ]
 

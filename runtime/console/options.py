@@ -94,7 +94,7 @@ def backend_option() -> Decorator:
         default=AUTO,
         show_default=True,
         metavar="NAME",
-        help="tensorrt, inductor, onnxruntime, or the best that the bundle and this machine allow.",
+        help="tensorrt, tensorrt-rtx, inductor, onnxruntime, or the best that bundle and machine allow.",
     )
 
 

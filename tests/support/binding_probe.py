@@ -1,34 +1,35 @@
-"""Runs our code over TensorRT and CUDA against what the real bindings say of themselves.
+"""Runs our code over one of NVIDIA's libraries and CUDA against what the real bindings say of themselves.
 
-A script for a process that can import both (`tensorrt_stubs.run`). Everything that would need a GPU is
-replaced by a stand-in that knows one thing: the real class. It looks up every attribute there, holds every
-call against the signatures that the bindings' own documentation states, and answers with a value of the type
-stated there. Calls of CUDA also go to the real function, which converts its arguments before it finds that
-there is no driver.
+A script for a process that can import both; the library's module is its argument. Everything that would need
+a GPU is replaced by a stand-in that knows one thing: the real class. It looks up every attribute there, holds
+every call against the signatures that the bindings' own documentation states, and answers with a value of the
+type stated there. Calls of CUDA also go to the real function, which converts its arguments before it finds
+that there is no driver.
 
 Prints the calls that were made, and what was raised when one of them failed.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import os
 import re
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import tensorrt as trt
 from cuda.bindings import runtime as real_cuda
 
 from dit4sr.export.engines.plans.compiler import BuildRequest
 from dit4sr.export.engines.plans.graph import PreparedGraph
-from dit4sr.export.engines.tensorrt.library import ProgressMonitor, TensorRtCompiler, register
 from dit4sr.runtime.backends.plans import cuda
-from dit4sr.runtime.backends.tensorrt.library import Library
-from dit4sr.runtime.backends.tensorrt.machine import this_machine
+from dit4sr.runtime.bundles.manifest import FileRecord
 
+MODULE = sys.argv[1]
+trt = importlib.import_module(MODULE)
 CALLS: set[str] = set()
 FAILING: set[str] = set()
 """Calls that answer with failure."""
@@ -47,6 +48,8 @@ ANSWERS = {
     "DataType": trt.DataType.FLOAT,
     "TensorIOMode": trt.TensorIOMode.INPUT,
 }
+if MODULE == "tensorrt_rtx":
+    ANSWERS["tuple"] = (trt.EngineValidity.INVALID, trt.EngineInvalidityDiagnostics.VERSION_MISMATCH.value)
 
 
 class StandIn:
@@ -101,7 +104,8 @@ def parameters(text: str) -> list[tuple[str, str, bool]]:
 
 
 def plain(kind: str) -> str:
-    return re.sub(r"^(tensorrt\.tensorrt|typing|typing_extensions)\.|^nvonnxparser::I", "", kind.strip())
+    own = r"tensorrt\.tensorrt|tensorrt_rtx_bindings\.tensorrt_rtx"
+    return re.sub(rf"^({own}|typing|typing_extensions)\.|^nvonnxparser::I|^nvinfer1::", "", kind.strip())
 
 
 def check(expected: list[tuple[str, str, bool]], arguments: tuple, named: dict) -> None:
@@ -177,29 +181,16 @@ class Cuda:
         return called
 
 
-def exercise(folder: Path) -> None:
+def exercise_tensorrt(folder: Path) -> None:
     """Everything that runs and builds, once."""
-    machine = this_machine()
-    assert (machine.driver, machine.architecture) == ("13.1", "sm_99"), machine
-    assert machine.version.split(".")[:2] == trt.__version__.split(".")[:2], machine
+    from dit4sr.export.engines.tensorrt.library import ProgressMonitor, TensorRtCompiler  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt.library import Library  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt.machine import this_machine  # noqa: PLC0415
 
+    check_machine(this_machine())
     library = Library()
     assert Library(77).stream == 77
-    assert library.architecture == "sm_99"
-    values = np.zeros(3, np.float32)
-    address = library.allocate(values.nbytes)
-    library.upload(address, values)
-    library.copy(address, address, values.nbytes)
-    library.download(values, address)
-    plan = library.load(memoryview(b"plan"), weights=folder / "step.onnx", runs_own_code=True)
-    execution = plan.execution(plan.profiles - 1)
-    execution.set_shape("latent", (1, 2))
-    assert execution.shape("latent") == (2, 3)
-    execution.bind("latent", address)
-    library.record(execution.enqueue)()
-    execution.time_layers(library.stream)
-    library.follow(77, after=library.stream)
-    library.free(address)
+    run(library, library.load(memoryview(b"plan"), weights=folder / "step.onnx", runs_own_code=True))
 
     phases: list[str] = []
     graph = PreparedGraph(b"graph", folder / "step.onnx", 1, ())
@@ -216,8 +207,56 @@ def exercise(folder: Path) -> None:
     assert phases == ["outer"]
 
 
+def exercise_rtx(folder: Path) -> None:
+    """Everything that runs, once; the real compiler needs no device, and is tested as it is."""
+    from dit4sr.runtime.backends.tensorrt_rtx.library import Library  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt_rtx.machine import this_machine  # noqa: PLC0415
+    from dit4sr.runtime.backends.tensorrt_rtx.runtime_cache import RuntimeCache  # noqa: PLC0415
+
+    check_machine(this_machine())
+    library = Library()
+    assert Library(77).stream == 77
+    found = library.validity(b"plan"[: library.header_size])
+    assert (found.verdict, found.diagnostics) == ("INVALID", ("VERSION_MISMATCH",))
+    os.environ["DIT4SR_CACHE"] = str(folder)
+    cache = RuntimeCache.of(FileRecord("engines/any.plan", 1, "0" * 64), library.machine)
+    run(library, library.load(memoryview(b"plan"), cache))
+    assert cache.read() == b"plan"
+    run(library, library.load(memoryview(b"plan"), cache))
+
+
+def check_machine(machine) -> None:
+    assert (machine.driver, machine.architecture) == ("13.1", "sm_99"), machine
+    assert machine.version.split(".")[:2] == trt.__version__.split(".")[:2], machine
+
+
+def run(library, plan) -> None:
+    """All that a plan is put to, and the memory for it."""
+    assert library.architecture == "sm_99"
+    values = np.zeros(3, np.float32)
+    address = library.allocate(values.nbytes)
+    library.upload(address, values)
+    library.copy(address, address, values.nbytes)
+    library.download(values, address)
+    execution = plan.execution(plan.profiles - 1)
+    execution.set_shape("latent", (1, 2))
+    assert execution.shape("latent") == (2, 3)
+    execution.bind("latent", address)
+    execution.enqueue(library.stream)
+    library.record(execution.enqueue)()
+    execution.record({"latent": address})()
+    execution.time_layers(library.stream)
+    library.follow(77, after=library.stream)
+    library.free(address)
+
+
 def main() -> None:
-    register(("dit4sr::DepthwiseInject@1",))  # needs the classes as they are
+    exercise = exercise_rtx
+    if MODULE == "tensorrt":
+        from dit4sr.export.engines.tensorrt.library import register  # noqa: PLC0415
+
+        register(("dit4sr::DepthwiseInject@1",))  # needs the classes as they are
+        exercise = exercise_tensorrt
     for name in CONSTRUCTED:
         setattr(trt, name, constructor(name))
     stand_in = Cuda()

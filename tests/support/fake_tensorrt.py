@@ -33,7 +33,7 @@ from dit4sr.runtime.backends.tensorrt.backend import TensorRt
 MACHINE = Machine(
     f"{sys.platform}-{platform.machine()}", "TensorRT", "11.4.0.106", True, "13.0", "sm_90", "Fake H200"
 )
-OURS = 1
+OURS, UNWRITTEN = 1, 0xAB
 DTYPES = {onnx.TensorProto.FLOAT: np.float32, onnx.TensorProto.INT64: np.int64}
 
 
@@ -66,7 +66,7 @@ class FakeGpu:
     def allocate(self, size: int) -> int:
         if sum(map(len, list(self.blocks.values()))) + size > self.capacity:
             raise RuntimeError("CUDA: out of memory")
-        block = np.full(size + ALIGNMENT, 0xAB, np.uint8)
+        block = np.full(size + ALIGNMENT, UNWRITTEN, np.uint8)
         address = -(-block.ctypes.data // ALIGNMENT) * ALIGNMENT
         self.blocks[address] = block
         return address
@@ -204,14 +204,14 @@ class FakeExecution:
         gpu, addresses, shapes = self.plan.gpu, dict(self.addresses), dict(self.shapes)
         inputs = [binding for binding in self.plan.bindings if binding.is_input]
         frozen = {
-            b.name: _view(gpu, addresses[b.name], shapes[b.name], b.dtype).copy()
+            b.name: view(gpu, addresses[b.name], shapes[b.name], b.dtype).copy()
             for b in inputs
             if b.name in gpu.freezes and stream != OURS
         }
 
         def run() -> None:
             self.runs += 1
-            feeds = {b.name: _view(gpu, addresses[b.name], shapes[b.name], b.dtype) for b in inputs}
+            feeds = {b.name: view(gpu, addresses[b.name], shapes[b.name], b.dtype) for b in inputs}
             names = [binding.name for binding in self.plan.bindings if not binding.is_input]
             answers = self.plan.session.run(names, {**feeds, **frozen})
             for name, answer in zip(names, answers, strict=True):
@@ -229,7 +229,7 @@ class FakeExecution:
         return {f"layer {i}": float(i) for i in range(12)}
 
 
-def _view(gpu: FakeGpu, address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def view(gpu: FakeGpu, address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = (ctypes.c_uint8 * size).from_address(gpu.checked(address, size))
     return np.frombuffer(memory, dtype).reshape(shape)

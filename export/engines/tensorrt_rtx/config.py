@@ -8,8 +8,6 @@ from dit4sr.export.engines.plans.config import PlanConfig
 
 TARGETS = (80, 86, 89, 120)
 """The compute capabilities that a plan is for by default: Ampere, Ada and Blackwell."""
-OTHER_TARGETS = (75, 121)
-"""Those that the library knows besides."""
 FP8_TARGETS = (89, 120, 121)
 
 

@@ -10,11 +10,10 @@ from dit4sr.export.engines.account.layer_list import Entry, is_layer_list, parse
 from dit4sr.export.engines.plans.compiler import Shapes
 from dit4sr.export.engines.plans.graph import PreparedGraph
 from dit4sr.export.engines.plans.network import built, monitor_class, parse
-from dit4sr.runtime.backends.tensorrt_rtx.machine import module, version
+from dit4sr.runtime.backends.tensorrt_rtx.machine import LIBRARY, module, version
 
 trt = module()
 ProgressMonitor = monitor_class(trt)
-LIBRARY = "TensorRT for RTX"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dit4sr.export.engines.plans.resources import check_components, check_disk, check_memory
-from dit4sr.export.engines.tensorrt_rtx.config import FP8_TARGETS, OTHER_TARGETS, TARGETS, RtxConfig
-from dit4sr.runtime.backends.tensorrt_rtx import NAME
+from dit4sr.export.engines.tensorrt_rtx.config import FP8_TARGETS, RtxConfig
+from dit4sr.runtime.backends.tensorrt_rtx import NAME, TARGETS
 from dit4sr.runtime.backends.tensorrt_rtx.machine import is_installed
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import IncompatibleError, MissingDependencyError
@@ -22,11 +22,10 @@ def check(precision: str, config: RtxConfig) -> None:
         raise MissingDependencyError(
             "TensorRT for RTX is not installed here", fix="pip install 'dit4sr[tensorrt-rtx]'"
         )
-    known = sorted({*TARGETS, *OTHER_TARGETS})
-    if unknown := [target for target in config.architectures if target not in known]:
+    if unknown := [target for target in config.architectures if target not in TARGETS]:
         raise IncompatibleError(
             f"{NAME} builds nothing for sm_{unknown[0]}",
-            expected=f"--arch with some of {', '.join(map(str, known))}",
+            expected=f"--arch with some of {', '.join(map(str, TARGETS))}",
             fix="for Hopper and other cards of data centres: --engine tensorrt, on a machine with one",
         )
     if precision == "fp8" and (without := [t for t in config.architectures if t not in FP8_TARGETS]):

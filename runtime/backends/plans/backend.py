@@ -111,6 +111,17 @@ class PlanBackend(ABC):
         return values
 
 
+def read_plan(
+    file: CheckedFile, load: Callable[[bytes | memoryview], LoadedPlan], *, runs_own_code: bool = False
+) -> LoadedPlan:
+    """What a library makes of an open file, which is held in memory if it is small."""
+    # Code for the host runs while it is loaded: the bytes it comes from are nobody's to write to.
+    if runs_own_code or file.is_small:
+        return load(file.content())
+    with file.unchanged():
+        return load(file.mapped())
+
+
 class PlanEngine:
     """A component's plans."""
 

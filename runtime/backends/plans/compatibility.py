@@ -26,10 +26,8 @@ def plans_fit(
         return Compatibility.without_engines(name)
     machine = look()
     engines = [engine for engine in plans if machine.architecture in engine.targets] or plans
-    version = built_by(engines[0]) or "of any version"
-    built_for = f"{engines[0].gpu_architecture} with {machine.library} {version}"
     obstacles = _obstacles(bundle, engines, device, machine, mismatches)
-    return Compatibility.of(name, built_for, machine.words, obstacles)
+    return Compatibility.of(name, built_for(engines[0], machine), machine.words, obstacles)
 
 
 def _obstacles(
@@ -59,6 +57,11 @@ def absences(name: str, machine: Machine) -> Iterator[Obstacle]:
     if not machine.architecture:
         remedy = "check the driver with nvidia-smi, or use backend onnxruntime"
         yield Obstacle("no CUDA device is here", remedy, is_missing=True)
+
+
+def built_for(engine: Engine, machine: Machine) -> str:
+    """What a plan was built for, in a message."""
+    return f"{engine.gpu_architecture} with {machine.library} {built_by(engine) or 'of any version'}"
 
 
 def built_by(engine: Engine) -> str:

@@ -90,8 +90,7 @@ class PooledContext:
     def _recorded(self, inputs: Arrays, targets: Arrays) -> dict[str, Array]:
         """A recording has fixed addresses: copies in, one launch, copies out."""
         assert self._launch is not None
-        for binding in self._of(inputs=True):
-            self._copy(self._buffers[binding.name], inputs[binding.name])
+        self._fill(inputs)
         self._launch()
         results = {}
         for binding in self._of(inputs=False):
@@ -102,6 +101,10 @@ class PooledContext:
             results[binding.name] = self._like(buffer) if target is None else target
             self._copy(results[binding.name], buffer)
         return results
+
+    def _fill(self, inputs: Arrays) -> None:
+        for binding in self._of(inputs=True):
+            self._copy(self._buffers[binding.name], inputs[binding.name])
 
     def _delivered(self, places: Arrays, targets: Arrays) -> dict[str, Array]:
         for name, place in places.items():
@@ -125,6 +128,7 @@ class PooledContext:
             self._buffers = {name: self._like(array) for name, array in inputs.items()}
             for binding in self._of(inputs=False):
                 self._buffers[binding.name] = self._room(binding, execution.shape(binding.name))
+            self._fill(inputs)  # a library may run what it records
             self._launch = execution.record({name: array.address for name, array in self._buffers.items()})
             found = [self._values(self._recorded(sample, {})) for sample in samples]
         except RuntimeError as error:

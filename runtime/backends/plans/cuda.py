@@ -101,30 +101,37 @@ class Cuda:
         """Wait for all that is on the stream."""
         checked(self._cuda.cudaStreamSynchronize(self._stream))
 
+    def side_stream(self) -> SideStream:
+        """A stream beside ours: what other threads put on ours is not recorded there."""
+        return SideStream(self._cuda)
+
     def record(self, work: Callable[[int], None]) -> Callable[[], None]:
-        """Record on a stream of its own: other threads may go on using ours meanwhile."""
-        cuda = self._cuda
-        side = checked(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking))
+        """Record what is put on a stream, without running it; return what launches it on ours."""
+        cuda, side = self._cuda, self.side_stream()
+        mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        checked(cuda.cudaStreamBeginCapture(side.handle, mode))
         try:
-            checked(
-                cuda.cudaStreamBeginCapture(side, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
-            )
-            try:
-                work(int(side))
-            finally:
-                # Whatever happened, the stream must not be left recording.
-                graph = checked(cuda.cudaStreamEndCapture(side))
-            try:
-                executable = checked(cuda.cudaGraphInstantiate(graph, 0))
-            finally:
-                checked(cuda.cudaGraphDestroy(graph))
+            work(side.handle)
         finally:
-            checked(cuda.cudaStreamDestroy(side))
+            # Whatever happened, the stream must not be left recording.
+            graph = checked(cuda.cudaStreamEndCapture(side.handle))
+        try:
+            executable = checked(cuda.cudaGraphInstantiate(graph, 0))
+        finally:
+            checked(cuda.cudaGraphDestroy(graph))
         checked(cuda.cudaGraphUpload(executable, self._stream))
         return _Recording(cuda, executable, self._stream, work)
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
         checked(self._cuda.cudaMemcpyAsync(target, source, size, kind, self._stream))
+
+
+class SideStream:
+    """A stream that is given back with the last reference to it."""
+
+    def __init__(self, cuda: Any) -> None:
+        self.handle = int(checked(cuda.cudaStreamCreateWithFlags(cuda.cudaStreamNonBlocking)))
+        weakref.finalize(self, cuda.cudaStreamDestroy, self.handle).atexit = False
 
 
 class _Recording:

@@ -49,7 +49,7 @@ class Execution(Protocol):
     def record(self, addresses: Mapping[str, int]) -> Callable[[], None]:
         """Record a run on tensors at some addresses; return what launches it on the driver's stream.
 
-        That keeps whatever it needs of the execution.
+        The inputs there hold values that can be run on. What is returned keeps all it needs of the execution.
         """
         ...
 

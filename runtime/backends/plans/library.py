@@ -29,9 +29,14 @@ def logger_class(trt: Any) -> Any:
             if severity in {trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR}:
                 self._last = msg
 
+        def taken(self) -> str:
+            """The last error, once."""
+            reason, self._last = self._last, ""
+            return reason
+
         def error(self, what: str) -> RuntimeError:
             """An error that says what failed, and why."""
-            reason, self._last = self._last, ""
+            reason = self.taken()
             return RuntimeError(f"{what}: {reason}" if reason else what)
 
         def require(self, is_done: Any, what: str) -> None:

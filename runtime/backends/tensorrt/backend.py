@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from dit4sr.runtime.backends.plans.backend import PlanBackend
+from dit4sr.runtime.backends.plans.backend import PlanBackend, read_plan
 from dit4sr.runtime.backends.plans.driver import Driver, LoadedPlan
 from dit4sr.runtime.backends.plans.plan import Plan
 from dit4sr.runtime.backends.tensorrt import NAME
@@ -53,8 +53,4 @@ class TensorRt(PlanBackend):
             with bundle.opened_component(plan.record.component) as component:
                 return self._library.load(content, weights=component.graph.path, runs_own_code=runs_own_code)
 
-        # Code for the host runs while it is loaded: the bytes it comes from are nobody's to write to.
-        if runs_own_code or file.is_small:
-            return load(file.content())
-        with file.unchanged():
-            return load(file.mapped())
+        return read_plan(file, load, runs_own_code=runs_own_code)

@@ -17,13 +17,13 @@ class Library(PlanLibrary):
     def __init__(self, stream: int | None = None) -> None:
         super().__init__(trt, "TensorRT", stream)
 
-    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> TensorRtPlan:
+    def load(self, plan: bytes | memoryview, *, weights: Path | None, runs_own_code: bool) -> RefittablePlan:
         """Read a plan, and refit it if it has no weights."""
         self.runtime.engine_host_code_allowed = runs_own_code
         engine = self.engine(plan)
         if weights is not None:
             self._refit(engine, weights)
-        return TensorRtPlan(self, engine)
+        return RefittablePlan(self, engine)
 
     def _refit(self, engine: Any, graph: Path) -> None:
         refitter = trt.Refitter(engine, self.errors)
@@ -36,7 +36,7 @@ class Library(PlanLibrary):
         self.errors.require(refitter.refit_cuda_engine(), "the plan does not take its weights")
 
 
-class TensorRtPlan(DevicePlan):
+class RefittablePlan(DevicePlan):
     """A plan of TensorRT's."""
 
     def execution(self, profile: int) -> TensorRtExecution:

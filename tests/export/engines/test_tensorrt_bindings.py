@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from support import cuda_bindings, tensorrt_stubs
 
-FAILURES = {
-    "Builder.build_serialized_network": "TensorRT builds no plan",
-    "OnnxParser.parse": "TensorRT cannot read",
-    "Runtime.deserialize_cuda_engine": "TensorRT rejects the plan",
-    "OnnxParserRefitter.refit_from_file": "the plan cannot take its weights from",
-    "Refitter.get_missing_weights": "lacks 1 weights of the plan, as a weight",
-    "Refitter.refit_cuda_engine": "the plan does not take its weights",
+RUNNING = {
     "ICudaEngine.create_execution_context": "no room to run the plan",
     "IExecutionContext.set_optimization_profile_async": "profile 1 cannot be set",
     "IExecutionContext.set_input_shape": "latent cannot have shape (1, 2)",
@@ -24,17 +21,27 @@ FAILURES = {
     "cudaGraphInstantiate": "CUDA: out of memory",
     "cudaEventRecord": "CUDA: out of memory",
 }
+"""What is said when a call fails that either library takes to run a plan."""
+FAILURES = RUNNING | {
+    "Builder.build_serialized_network": "TensorRT builds no plan",
+    "OnnxParser.parse": "TensorRT cannot read",
+    "Runtime.deserialize_cuda_engine": "TensorRT rejects the plan",
+    "OnnxParserRefitter.refit_from_file": "the plan cannot take its weights from",
+    "Refitter.get_missing_weights": "lacks 1 weights of the plan, as a weight",
+    "Refitter.refit_cuda_engine": "the plan does not take its weights",
+}
+RTX_FAILURES = RUNNING | {
+    "Runtime.deserialize_cuda_engine": "TensorRT for RTX rejects the plan",
+    "IRuntimeConfig.set_runtime_cache": "kernels cannot be kept",
+}
+SCRIPT = tensorrt_stubs.__file__.replace("tensorrt_stubs", "binding_probe")
 
 
 @pytest.mark.parametrize("version", tensorrt_stubs.VERSIONS)
 def test_every_call_is_one_that_the_bindings_know(version, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(cuda_bindings.bindings()))
-    script = tensorrt_stubs.__file__.replace("tensorrt_stubs", "binding_probe")
-    printed = tensorrt_stubs.run(version, script, text=json.dumps(list(FAILURES)))
-    answers = json.loads(printed.splitlines()[-1])
-
-    made = set(answers["made"])
-    assert FAILURES.keys() <= made
+    printed = tensorrt_stubs.run(version, SCRIPT, "tensorrt", text=json.dumps(list(FAILURES)))
+    made = calls_made(printed, FAILURES)
     assert {
         "IBuilderConfig.set_timing_cache",
         "IOptimizationProfile.set_shape",
@@ -47,6 +54,38 @@ def test_every_call_is_one_that_the_bindings_know(version, monkeypatch):
         "cudaFreeAsync",
         "cudaStreamWaitEvent",
     } <= made
-    assert answers["raised"].keys() == FAILURES.keys()
-    for place, words in FAILURES.items():
-        assert answers["raised"][place].startswith(words) or words in answers["raised"][place], place
+
+
+def test_every_call_to_run_plans_for_rtx_is_one_that_the_bindings_know():
+    pytest.importorskip("tensorrt_rtx", reason="not run: TensorRT for RTX is for Linux and Windows on x86-64")
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "tensorrt_rtx"],
+        input=json.dumps(list(RTX_FAILURES)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(cuda_bindings.bindings())},
+    )
+    assert done.returncode == 0, done.stderr
+    made = calls_made(done.stdout, RTX_FAILURES)
+    assert {
+        "Runtime.engine_header_size",
+        "Runtime.get_engine_validity",
+        "ICudaEngine.create_runtime_config",
+        "IRuntimeConfig.create_runtime_cache",
+        "IRuntimeConfig.cuda_graph_strategy=",
+        "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy=",
+        "IRuntimeCache.deserialize",
+        "IRuntimeCache.serialize",
+        "IExecutionContext.profiler=",
+    } <= made
+
+
+def calls_made(printed: str, failures: dict[str, str]) -> set[str]:
+    """What the probe has called, once what it says of calls that fail is what it should say."""
+    answers = json.loads(printed.splitlines()[-1])
+    assert failures.keys() <= set(answers["made"])
+    assert answers["raised"].keys() == failures.keys()
+    for place, words in failures.items():
+        assert words in answers["raised"][place], place
+    return set(answers["made"])

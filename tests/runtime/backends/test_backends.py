@@ -37,6 +37,7 @@ def test_auto_says_why_it_passed_over_the_others(bundle):
     assert (choice.backend.name, choice.backend.device) == ("onnxruntime", "cpu")
     assert choice.reasons() == [
         "tensorrt passed over: the bundle holds no engines for it",
+        "tensorrt-rtx passed over: the bundle holds no engines for it",
         "inductor passed over: the bundle holds no engines for it",
     ]
     assert choose(bundle, "onnxruntime").reasons() == []

@@ -10,10 +10,12 @@ from dit4sr.runtime.backends.compatibility import Compatibility, Obstacle
 from dit4sr.runtime.backends.compiled import compiled_for
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.tensorrt.backend import TensorRtPlan
+from dit4sr.runtime.backends.tensorrt_rtx.backend import RtxPlan
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import Engine, FileRecord, TensorSpec
 from dit4sr.runtime.errors import IncompatibleError, IntegrityError
 
+KINDS = (TensorRtPlan, RtxPlan, Package)
 FILE = FileRecord("engines/any", 1, "0" * 64)
 OTHER_INPUTS = (TensorSpec("tea", "float32", (1,)),)
 
@@ -23,8 +25,7 @@ def bundle(toy_bundle) -> Bundle:
     """A step for either backend, with as many files as it takes."""
     bundle = Bundle.open(toy_bundle)
     engines = tuple(
-        Engine(kind.backend, "step", (FILE,) * kind.file_count, "fp16", "sm_90", {}, ())
-        for kind in (TensorRtPlan, Package)
+        Engine(kind.backend, "step", (FILE,) * kind.file_count, "fp16", "sm_90", {}, ()) for kind in KINDS
     )
     return replace(bundle, manifest=replace(bundle.manifest, engines=engines), trusts_engines=True)
 
@@ -34,7 +35,7 @@ def with_engines(bundle: Bundle, **changes) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, engines=engines))
 
 
-@pytest.mark.parametrize("kind", [TensorRtPlan, Package])
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_backend_finds_its_own_for_the_target_that_is_here(bundle, kind):
     [found] = compiled_for(kind, bundle, "step", "sm_90")
     assert found.record.backend == kind.backend
@@ -43,7 +44,7 @@ def test_each_backend_finds_its_own_for_the_target_that_is_here(bundle, kind):
             compiled_for(kind, bundle, component, target)
 
 
-@pytest.mark.parametrize("kind", [TensorRtPlan, Package])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "changes", [{"files": (FILE,) * 3}, {"inputs": OTHER_INPUTS}], ids=["files", "inputs"]
 )

@@ -20,6 +20,8 @@ from dit4sr.runtime.backends.compiled import CompiledComponent, compiled_for
 from dit4sr.runtime.backends.inductor.compatibility import instruction_sets
 from dit4sr.runtime.backends.inductor.packages import Package
 from dit4sr.runtime.backends.tensorrt.backend import TensorRtPlan
+from dit4sr.runtime.backends.tensorrt_rtx.backend import RtxPlan
+from dit4sr.runtime.backends.tensorrt_rtx.machine import is_installed
 from dit4sr.runtime.bundles import trust
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, Engine, record_of
@@ -30,7 +32,9 @@ from dit4sr.runtime.errors import IncompatibleError
 WITHHELD = (
     "the bundle brings compiled code that was not built here; if you trust whoever made it, say --trust"
 )
-KINDS: list[type[CompiledComponent]] = [TensorRtPlan, Package]
+USABLE = [*(["tensorrt-rtx"] if is_installed() else []), "inductor"]
+"""Backends whose libraries are here."""
+KINDS: list[type[CompiledComponent]] = [TensorRtPlan, RtxPlan, Package]
 
 
 @pytest.fixture
@@ -58,13 +62,14 @@ def test_auto_takes_the_graphs_and_says_why(strange):
     assert choice.backend.name == "onnxruntime"
     assert [reason.partition(WITHHELD)[:2] for reason in choice.reasons()] == [
         ("tensorrt passed over: ", WITHHELD),
+        ("tensorrt-rtx passed over: ", WITHHELD),
         ("inductor passed over: ", WITHHELD),
     ]
     # TensorRT is not here: nobody would gain anything by trusting its plans.
-    assert [notice.split()[0] for notice in choice.notices] == ["inductor"]
+    assert [notice.split()[0] for notice in choice.notices] == USABLE
 
 
-@pytest.mark.parametrize("backend", ["inductor", "tensorrt"])
+@pytest.mark.parametrize("backend", ["inductor", "tensorrt", "tensorrt-rtx"])
 def test_by_name_it_is_refused_with_the_way_out(strange, backend):
     with pytest.raises(IncompatibleError, match=f"backend {backend}: {WITHHELD}"):
         choose(Bundle.open(strange), backend)
@@ -130,7 +135,7 @@ SCRIPT = (
     "import sys; from dit4sr.runtime.cli import command\n"
     "from dit4sr.runtime.console.command import run_command\n"
     "code = run_command(command, sys.argv[1:])\n"
-    "assert not {'torch', 'tensorrt'} & sys.modules.keys()\n"
+    "assert not {'torch', 'tensorrt', 'tensorrt_rtx'} & sys.modules.keys()\n"
     "sys.exit(code)"
 )
 
@@ -140,8 +145,9 @@ def test_the_command_restores_says_so_and_imports_nothing_for_them(strange, tmp_
     words = [str(tmp_path / "a.png"), "-m", str(strange), "-o", str(tmp_path / "out.png"), "--steps", "1"]
     arguments = [sys.executable, "-c", SCRIPT, *words, "--json", "-"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    note, summary = done.stderr.splitlines()
-    assert note == f"note: inductor passed over: {WITHHELD}-engines (trust_engines=True in Python)"
+    *notes, summary = done.stderr.splitlines()
+    said = f"passed over: {WITHHELD}-engines (trust_engines=True in Python)"
+    assert notes == [f"note: {name} {said}" for name in USABLE]
     assert summary.startswith("1 picture restored in ")
     record = json.loads(done.stdout)
     assert record["backend"] == "onnxruntime/cpu"
