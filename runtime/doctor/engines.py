@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,12 @@ from dit4sr.runtime.backends.inductor import compatibility as inductor
 from dit4sr.runtime.backends.onnxruntime import NAME as ONNXRUNTIME
 from dit4sr.runtime.backends.onnxruntime import compatibility as onnxruntime
 from dit4sr.runtime.backends.plans.compatibility import absences
+from dit4sr.runtime.backends.plans.machine import Machine
 from dit4sr.runtime.backends.tensorrt import NAME as TENSORRT
-from dit4sr.runtime.backends.tensorrt.machine import this_machine
+from dit4sr.runtime.backends.tensorrt import machine as tensorrt
+from dit4sr.runtime.backends.tensorrt_rtx import NAME as TENSORRT_RTX
+from dit4sr.runtime.backends.tensorrt_rtx import machine as tensorrt_rtx
+from dit4sr.runtime.backends.tensorrt_rtx.compatibility import obstacles_here
 from dit4sr.runtime.machine.gpu import GpuDriver
 
 
@@ -38,16 +42,23 @@ class BackendReport:
 
 def backend_reports(driver: GpuDriver) -> list[BackendReport]:
     """Every backend, best first."""
-    return [_tensorrt(), _inductor(driver), _onnxruntime()]
+    return [
+        _plans(TENSORRT, tensorrt.this_machine, lambda machine: absences(TENSORRT, machine)),
+        _plans(TENSORRT_RTX, tensorrt_rtx.this_machine, obstacles_here),
+        _inductor(driver),
+        _onnxruntime(),
+    ]
 
 
-def _tensorrt() -> BackendReport:
+def _plans(
+    name: str, look: Callable[[], Machine], obstacles: Callable[[Machine], Iterable[Obstacle]]
+) -> BackendReport:
     try:
-        machine = this_machine()
+        machine = look()
     except (ImportError, RuntimeError) as error:
         broken = Obstacle(f"asking CUDA failed ({_line(error)})", "check the driver with nvidia-smi")
-        return BackendReport(TENSORRT, "", (broken,))
-    return BackendReport(TENSORRT, f"plans for {machine.words}", tuple(absences(TENSORRT, machine)))
+        return BackendReport(name, "", (broken,))
+    return BackendReport(name, f"plans for {machine.words}", tuple(obstacles(machine)))
 
 
 def _inductor(driver: GpuDriver) -> BackendReport:

@@ -7,7 +7,8 @@ import importlib.metadata
 import platform
 from collections.abc import Sequence
 
-from dit4sr.runtime.backends.tensorrt.machine import DISTRIBUTIONS
+from dit4sr.runtime.backends.tensorrt.machine import DISTRIBUTIONS as TENSORRT
+from dit4sr.runtime.backends.tensorrt_rtx.machine import DISTRIBUTIONS as TENSORRT_RTX
 
 OF_THE_RUNTIME = (
     *(
@@ -21,7 +22,7 @@ OF_THE_RUNTIME = (
         "torch",
         "triton",
     ),
-    *(*DISTRIBUTIONS, "cuda-bindings"),
+    *(*TENSORRT, *TENSORRT_RTX, "cuda-bindings"),
 )
 
 

@@ -58,13 +58,15 @@ def test_without_a_bundle_it_speaks_of_the_machine(doctor, tmp_path):
 
 
 def test_what_an_engine_lacks_is_said_whole_and_with_the_command_that_mends_it(doctor, without):
-    without("tensorrt", "cuda", "torch")
+    without("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings", "cuda", "torch")
     code, text = doctor()
     assert code == 0
     block = text[text.index("tensorrt: cannot run here") : text.index("onnxruntime: ")]
     assert "TensorRT is not installed here: pip install 'dit4sr[tensorrt]'" in block
     assert "cuda-bindings is not installed here: pip install 'dit4sr[tensorrt]'" in block
     assert "no CUDA device is here: check the driver with nvidia-smi" in block
+    assert "TensorRT for RTX is not installed here: pip install 'dit4sr[tensorrt-rtx]'" in block
+    assert "cuda-bindings is not installed here: pip install 'dit4sr[tensorrt-rtx]'" in block
     assert "torch is not installed here: pip install torch" in block
 
 
@@ -91,7 +93,7 @@ def test_json_holds_what_the_text_says_and_more(doctor):
     record = json.loads(text)
     assert code == 0
     backends = [each["backend"] for each in record["machine"]["backends"]]
-    assert backends == ["tensorrt", "inductor", "onnxruntime"]
+    assert backends == ["tensorrt", "tensorrt-rtx", "inductor", "onnxruntime"]
     assert record["machine"]["libraries"]["numpy"]
     found = record["bundle"]
     assert (found["backend"], found["problem"]) == ("onnxruntime/cpu", None)
@@ -170,7 +172,7 @@ def test_looking_at_the_machine_imports_no_framework(tmp_path):
         "import sys; from dit4sr.__main__ import command\n"
         "from dit4sr.runtime.console.command import run_command\n"
         "assert run_command(command, ['doctor']) == 0\n"
-        "print([n for n in ('torch', 'onnx', 'onnx_ir', 'tensorrt') if n in sys.modules])"
+        "print([n for n in ('torch', 'onnx', 'onnx_ir', 'tensorrt', 'tensorrt_rtx') if n in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
