@@ -78,7 +78,7 @@ class CudaEventClock:
             from cuda.bindings import runtime  # noqa: PLC0415  (only where there is a device)
         except ImportError:
             raise MissingDependencyError(
-                "no cuda-bindings to time a device with", fix="pip install 'dit4sr[tensorrt]'"
+                "no cuda-bindings to time a device with", fix="pip install cuda-bindings"
             ) from None
         self._cuda: Any = runtime
         self._start, self._stop = (self._checked(runtime.cudaEventCreate()) for _ in range(2))
