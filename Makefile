@@ -6,10 +6,10 @@ READY  := .venv/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format picture records tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records plan-records tables clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # torch goes first and pinned: anything looser lets the resolver pull gigabytes of CUDA libraries.
 $(READY): pyproject.toml constraints.txt
@@ -57,6 +57,12 @@ records: $(READY)  ## measure anew what the tables say: on a quiet machine, abou
 	$(BIN)/dit4sr-bench demo/bundle-fp32 --checkpoint export/tiny/checkpoint --baseline eager,compile,plain \
 	  --ablate folds,prepare,inject,attention,graph \
 	  --json bench/results/tiny-fp32-cpu.json --html demo/tiny-fp32-cpu.html --force
+	$(MAKE) tables
+
+plan-records: $(READY)  ## compile the full-size network anew, in FP16 and FP8: without a GPU, minutes and 17 GB
+	$(BIN)/dit4sr-export --random-weights 0 --precision fp16 --no-verify --output demo/full-size --force
+	$(BIN)/dit4sr-bench demo/full-size --plan --json bench/results/plan-full-fp16.json --force
+	$(BIN)/dit4sr-bench demo/full-size --plan --as-fp8 --json bench/results/plan-full-fp8.json --force
 	$(MAKE) tables
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,18 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         multiple=True,
         metavar="NAME",
         help="Predict for this card, as L40S; all that are known by default.",
+    ),
+    option(
+        "--as-fp8",
+        is_flag=True,
+        help="Put an FP16 bundle's step into FP8 first, for the compiler alone: no photo is seen.",
+    ),
+    option(
+        "--measured",
+        type=PATH,
+        multiple=True,
+        metavar="RECORD.json",
+        help="Show what a record of this bundle's plans measured beside what is predicted.",
     ),
 )
 @group(
@@ -195,14 +208,16 @@ def command(bundle: Path | None, *, compared: tuple[Path, Path] | None, **option
     if compared:
         _compare(*compared, tolerance=options["tolerance"], across=options["cross_machine"])
         return
-    if options["plans"]:
-        _plans(bundle, options)
-        return
     outputs = [options[name] for name in ("json_file", "markdown", "html") if options[name]]
     if outputs.count(PIPE) > 1:
         raise click.UsageError("only one of --json and --markdown can go to standard output")
     for output in outputs:
         check_target(output, replace=options["force"])
+    if options["plans"]:
+        _plans(bundle, options)
+        return
+    if idle := [flag for flag in ("cards", "as_fp8", "measured") if options[flag]]:
+        raise click.UsageError(f"--{idle[0].removesuffix('s').replace('_', '-')} is for --plan")
 
     # Even where another engine is measured, the machine's limits and the FP32 result are ONNX Runtime's.
     require_onnxruntime()
@@ -264,48 +279,63 @@ def _report(findings: Findings, options: dict[str, Any]) -> None:
     from dit4sr.bench.report.terminal import terminal_report
 
     record = findings.record
-    if PIPE not in {options["json_file"], options["markdown"]}:
-        click.echo(terminal_report(record, with_explanation=options["explaining"]))
-    if options["json_file"]:
-        write_text(options["json_file"], record.to_text())
-    if options["markdown"]:
-        write_text(options["markdown"], markdown_report(record))
-    if options["html"]:
-        write_text(options["html"], html_report(record, findings.pictures))
+    _write(
+        options,
+        terminal=lambda: terminal_report(record, with_explanation=options["explaining"]),
+        json_file=record.to_text,
+        markdown=lambda: markdown_report(record),
+        html=lambda: html_report(record, findings.pictures),
+    )
 
 
 def _plans(bundle: Path | None, options: dict[str, Any]) -> None:
-    json_file = options["json_file"]
-    check_target(json_file, replace=options["force"])
+    if options["as_fp8"] and options["measured"]:
+        raise click.UsageError("nothing has run the plans of --as-fp8, so there is nothing --measured")
     from dit4sr.bench.plans.cards import cards_named
-    from dit4sr.bench.plans.report import format_plans
+    from dit4sr.bench.plans.config import PlanRequest
+    from dit4sr.bench.plans.report import html_plans, markdown_plans, terminal_plans
     from dit4sr.bench.plans.session import plan_record
     from dit4sr.bench.subject import bundle_path
-    from dit4sr.runtime.bundles.bundle import Bundle
 
-    record = plan_record(
-        Bundle.open(bundle_path(bundle)),
+    request = PlanRequest(
+        bundle_path(bundle),
         cards_named(options["cards"]),
         with_plain=options["baselines"] is None or "plain" in options["baselines"],
-        progress=show_progress,
+        as_fp8=options["as_fp8"],
+        measured=options["measured"],
         command=command_line("dit4sr-bench", sys.argv[1:]),
     )
-    if json_file != PIPE:
-        click.echo(format_plans(record))
-    if json_file:
-        write_text(json_file, record.to_text())
+    record = plan_record(request, show_progress)
+    _write(
+        options,
+        terminal=lambda: terminal_plans(record),
+        json_file=record.to_text,
+        markdown=lambda: markdown_plans(record),
+        html=lambda: html_plans(record),
+    )
+
+
+def _write(options: dict[str, Any], *, terminal: Callable[[], str], **forms: Callable[[], str]) -> None:
+    """Print the report, unless one of its other forms goes to standard output, and write those asked for."""
+    if PIPE not in {options["json_file"], options["markdown"]}:
+        click.echo(terminal())
+    for name, form in forms.items():
+        if options[name]:
+            write_text(options[name], form())
 
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
+    from dit4sr.bench.plans.comparison import compare_plans, format_plan_changes, refuse_growth
     from dit4sr.bench.plans.record import is_plan_record, read_plan_record
-    from dit4sr.bench.plans.report import compare_plans
     from dit4sr.bench.record import read_record
     from dit4sr.bench.report.differences import format_differences
     from dit4sr.bench.report.regressions import compare, format_changes, refuse_regressions
 
     kinds = [is_plan_record(path) for path in (before, after)]
     if all(kinds):
-        click.echo(compare_plans(read_plan_record(before), read_plan_record(after)))
+        plans = compare_plans(read_plan_record(before), read_plan_record(after))
+        click.echo(format_plan_changes(plans))
+        refuse_growth(plans)
         return
     if any(kinds):
         raise click.UsageError("one record is of plans, and the other of measurements")

@@ -26,14 +26,15 @@ class StepGraph:
 
     @classmethod
     def write(cls, source: ComponentSource, card: ModelCard, folder: Path) -> StepGraph:
-        """Trace, round and bind a step into an empty folder."""
+        """Trace, round and bind a step into an empty folder; beside eight bits it is in halves."""
         import onnx_ir as ir  # noqa: PLC0415  (torch and onnx, only for who asks for a baseline)
 
         from dit4sr.export.exporter import traced_at_precision  # noqa: PLC0415
         from dit4sr.export.graph.external_data import bind_weights  # noqa: PLC0415
-        from dit4sr.export.graph.tracing import attach_operators  # noqa: PLC0415
+        from dit4sr.export.graph.tracing import OPSET, attach_operators  # noqa: PLC0415
 
-        model, _ = traced_at_precision(source, card)
+        precision = card.precision if card.precision in OPSET else "fp16"
+        model, _ = traced_at_precision(source, replace(card, precision=precision))
         bind_weights(model, source, folder)
         attach_operators(model)
         file = folder / f"{source.name}.onnx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,9 @@ _SHEETS = (
 )
 """Name, capability, TB/s, and TFLOP/s in FP32, FP16 and FP8."""
 
+_OTHER_CARDS = {"d", "laptop", "max", "nvl", "pcie"}
+"""Words in the names of relatives that have other rates."""
+
 CARDS = tuple(
     Card(name, capability, bandwidth * _TERA, fp32 * _TERA, fp16 * _TERA, fp8 and fp8 * _TERA, source)
     for name, capability, bandwidth, fp32, fp16, fp8, source in _SHEETS
@@ -60,6 +64,15 @@ def cards_named(names: Sequence[str]) -> tuple[Card, ...]:
             f"no card {unknown[0]!r} here", expected=f"some of {', '.join(card.name for card in CARDS)}"
         )
     return tuple(known[_plain(name)] for name in names) or CARDS
+
+
+def card_of_device(device: str) -> Card | None:
+    """The card that a driver calls by a name, as ``NVIDIA L40S``; none where its data sheet is not here."""
+    words = set(re.findall("[a-z0-9]+", device.lower().replace("gb", " ")))
+    if words & _OTHER_CARDS:
+        return None
+    found = [card for card in CARDS if set(re.findall("[a-z0-9]+", card.name.lower())) <= words]
+    return found[0] if found else None
 
 
 def _plain(name: str) -> str:

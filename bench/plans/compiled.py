@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from dit4sr.bench.baselines.graphs import StepGraph
 from dit4sr.bench.baselines.reference import reference_of
+from dit4sr.calibrate.graph.untried import quantise_untried
+from dit4sr.calibrate.scales.formats import FORMATS
 from dit4sr.export import architectures
 from dit4sr.export.engines.account.counting import account_of
 from dit4sr.export.engines.account.graph_nodes import GraphNodes
@@ -98,6 +101,7 @@ class _Compiler:
         with tempfile.TemporaryDirectory() as folder:
             self._progress(f"{PLAIN}: exporting")
             graph = StepGraph.write(source, bundle.card, Path(folder))
+            file = self._at_precision(graph.file)
             sizes = {
                 axis: span
                 for name in bundle.components
@@ -106,7 +110,19 @@ class _Compiler:
             }
             axes = {axis for spec in graph.inputs for axis in spec.shape if isinstance(axis, str)}
             profile = Profile("", {axis: sizes[axis] for axis in sorted(axes)})
-            return self._compiled(PLAIN, "step", graph.file, graph.inputs, profile)
+            return self._compiled(PLAIN, "step", file, graph.inputs, profile)
+
+    def _at_precision(self, file: Path) -> Path:
+        """A graph in halves, or beside it the same in the bundle's eight bits, as far as it has products."""
+        format_ = FORMATS.get(self._bundle.card.precision)
+        if format_ is None:
+            return file
+        self._progress(f"{PLAIN}: in {format_.name}, scales stand in")
+        model = ir.load(file)
+        quantise_untried(model, self._names, format_)
+        narrow = file.with_name(f"{format_.name}.onnx")
+        ir.save(model, narrow, external_data=f"{narrow.name}.data")
+        return narrow
 
     def _compiled(
         self, label: str, component: str, file: Path, inputs: Sequence[TensorSpec], profile: Profile

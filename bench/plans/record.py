@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dit4sr.bench.plans.measured import Measurement
 from dit4sr.bench.plans.prediction import Prediction
 from dit4sr.runtime.bundles.plan_account import PlanAccount
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
@@ -37,6 +38,10 @@ class PlanRecord:
     """What the predictions take for granted."""
     predictions: tuple[Prediction, ...]
     command: str
+    measurements: tuple[Measurement, ...] = ()
+    """Of the same plans, where they have been run."""
+    has_stand_in_scales: bool = False
+    """True if the step was put into eight bits to be compiled, without a calibration."""
 
     def to_text(self) -> str:
         """The record's JSON."""

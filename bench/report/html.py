@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from PIL import Image
@@ -29,16 +29,36 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 
 def html_report(record: Record, pictures: Sequence[tuple[str, Picture]] = ()) -> str:
     """The record as a page of HTML, with pictures by their captions."""
-    parts = [_section(section) for section in sections(record)]
-    title = f"{record.subject.name} on {record.environment.machine}"
+    return html_text(
+        f"{record.subject.name} on {record.environment.machine}",
+        headline(record),
+        sections(record),
+        draw=lambda: plots(record),
+        made=f"Measured {record.made}",
+        command=record.command,
+        pictures=pictures,
+    )
+
+
+def html_text(
+    title: str,
+    lead: Sequence[str],
+    parts: Sequence[Section],
+    *,
+    draw: Callable[[], Mapping[str, str]],
+    made: str,
+    command: str,
+    pictures: Sequence[tuple[str, Picture]] = (),
+) -> str:
+    """A page of lines that lead, pictures, plots as SVG by title, sections, and how all of it was made."""
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
-            *(_headline(line) for line in headline(record)),
+            *(_headline(line) for line in lead),
             _figures("pictures", "Pictures", [(name, _png(picture)) for name, picture in pictures]),
-            _plots(record),
-            *parts,
-            f"<footer>Measured {escape(record.made)}: <code>{escape(record.command)}</code></footer>",
+            _plots(draw),
+            *(_section(section) for section in parts),
+            f"<footer>{escape(made)}: <code>{escape(command)}</code></footer>",
         ]
     )
     return Document(title, STYLE, generator="dit4sr-bench").around(body)
@@ -63,9 +83,9 @@ def _section(section: Section) -> str:
     return "\n".join(lines)
 
 
-def _plots(record: Record) -> str:
+def _plots(draw: Callable[[], Mapping[str, str]]) -> str:
     try:
-        drawn = plots(record)
+        drawn = draw()
     except MissingDependencyError as error:
         return f"<p>Plots left out: {escape(str(error))}</p>"
     encoded = [(name, data_uri(svg.encode(), "image/svg+xml")) for name, svg in drawn.items()]

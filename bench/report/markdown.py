@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dit4sr.bench.record import Record
 from dit4sr.bench.report.sections import Row, Section, headline, sections
 
 
 def markdown_report(record: Record) -> str:
     """The record for a pull request or a wiki."""
-    lines = ["# dit4sr-bench", "", *(f"{line}  " for line in headline(record))]
-    for section in sections(record):
+    return markdown_text(headline(record), sections(record), f"Measured {record.made}", record.command)
+
+
+def markdown_text(lead: Sequence[str], parts: Sequence[Section], made: str, command: str) -> str:
+    """Lines that lead, sections under their titles, and when and how all of it was made."""
+    lines = ["# dit4sr-bench", "", *(f"{line}  " for line in lead)]
+    for section in parts:
         lines += ["", f"## {section.title}", *markdown_section(section)]
-    lines += ["", f"Measured {record.made}: `{record.command}`."]
+    lines += ["", f"{made}: `{command}`."]
     return "\n".join(lines) + "\n"
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dit4sr.bench.record import GroupRow, Record
-from dit4sr.runtime.errors import MissingDependencyError
+from dit4sr.bench.report.drawing import (
+    DOT,
+    HEIGHT,
+    INK,
+    REST,
+    ROOF,
+    WIDTH,
+    as_svg,
+    new_figure,
+    require_matplotlib,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-WIDTH, HEIGHT = 3.6, 3.4
-"""Inches of a plot: at 96 dots they fit a phone, and the letters keep their size."""
-INK, ROOF, DOT, REST = "#334155", "#b45309", "#0369a1", "#cbd5e1"
 
 
 def plots(record: Record) -> dict[str, str]:
@@ -22,16 +27,16 @@ def plots(record: Record) -> dict[str, str]:
     timed = [row for row in record.groups if row.seconds]
     if not record.groups:
         return {}
-    _require_matplotlib()
-    drawn = {"Roofline": _svg(_roofline(record))}
+    require_matplotlib()
+    drawn = {"Roofline": as_svg(_roofline(record))}
     if timed:
-        drawn["Where the time of a step goes"] = _svg(_time_split(timed))
+        drawn["Where the time of a step goes"] = as_svg(_time_split(timed))
     return drawn
 
 
 def _roofline(record: Record) -> Figure:
     """A plot of attained against attainable speed, by arithmetic intensity; both axes logarithmic."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     environment = record.environment
     rows = [row for row in record.groups if row.flops]
     intensities = [row.flops / row.bytes for row in rows]
@@ -68,7 +73,7 @@ def _roofline(record: Record) -> Figure:
 
 def _time_split(rows: list[GroupRow]) -> Figure:
     """A plot with a bar for each group of layers; the dark part is what its limit would take."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     rows = sorted(rows, key=lambda row: row.seconds or 0)
     spent = [1e3 * (row.seconds or 0) for row in rows]
     least = [1e3 * min(row.roof_seconds, row.seconds or math.inf) for row in rows]
@@ -80,37 +85,3 @@ def _time_split(rows: list[GroupRow]) -> Figure:
     axes.legend(fontsize=6.5, frameon=False, loc="lower right")
     figure.subplots_adjust(left=0.42, right=0.97, top=0.97, bottom=0.14)
     return figure
-
-
-def _figure() -> tuple[Figure, Any]:
-    """A figure without pyplot, which would keep it and look for a screen."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415  (an extra)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(WIDTH, HEIGHT))
-    FigureCanvasSVG(figure)
-    axes: Any = figure.add_subplot()
-    axes.tick_params(labelsize=7, colors=INK)
-    axes.xaxis.label.set(fontsize=8, color=INK)
-    axes.yaxis.label.set(fontsize=8, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    from matplotlib import rc_context  # noqa: PLC0415
-
-    buffer = io.StringIO()
-    # Without a date and with names that are not drawn by lot, the same record gives the same bytes.
-    with rc_context({"svg.hashsalt": "dit4sr"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def _require_matplotlib() -> None:
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    if find_spec("matplotlib") is None:
-        raise MissingDependencyError(
-            "not installed: matplotlib, which draws the plots", fix="pip install 'dit4sr[bench]'"
-        )

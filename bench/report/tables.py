@@ -11,9 +11,11 @@ from pathlib import Path
 
 import click
 
+from dit4sr.bench.plans.record import is_plan_record, read_plan_record
+from dit4sr.bench.plans.sections import STAND_IN, compilers, plan_sections
 from dit4sr.bench.record import read_record
 from dit4sr.bench.report.markdown import markdown_section
-from dit4sr.bench.report.sections import sections
+from dit4sr.bench.report.sections import Section, sections
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.errors import BadInputError, IntegrityError
 from dit4sr.runtime.files.reading import read_text
@@ -22,7 +24,7 @@ OPENING = re.compile(r"^<!-- table: ", re.MULTILINE)
 BLOCK = re.compile(
     r"^(<!-- table: (\S+) ([^\n]+?) -->\n)(?:(?!<!-- table: ).)*?^(<!-- /table -->)", re.DOTALL | re.MULTILINE
 )
-UNMEASURED = "Not measured yet (`make records`).\n"
+UNMEASURED = "Not measured yet (`make records`, `make plan-records`).\n"
 
 
 def renewed(text: str, records: Path) -> str:
@@ -43,14 +45,27 @@ def renewed(text: str, records: Path) -> str:
 def _table(file: Path, title: str) -> str:
     if not file.exists():
         return UNMEASURED
-    record = read_record(file)
-    for section in sections(record):
+    found, made = _plans(file) if is_plan_record(file) else _measurements(file)
+    for section in found:
         if section.title == title:
-            machine = f"{record.environment.machine}, {record.environment.cores} cores"
-            made = f"Measured {record.made[:10]} on {machine}."
-            busy = " The machine was busy: not a record." if record.environment.is_busy else ""
-            return "\n".join([*markdown_section(section), "", f"{made}{busy}"]) + "\n"
+            return "\n".join([*markdown_section(section), "", made]) + "\n"
     raise BadInputError(f"{file} has no section {title!r}")
+
+
+def _measurements(file: Path) -> tuple[list[Section], str]:
+    """The sections of what was measured, and where that was."""
+    record = read_record(file)
+    machine = f"{record.environment.machine}, {record.environment.cores} cores"
+    busy = " The machine was busy: not a record." if record.environment.is_busy else ""
+    return sections(record), f"Measured {record.made[:10]} on {machine}.{busy}"
+
+
+def _plans(file: Path) -> tuple[list[Section], str]:
+    """The sections of what was compiled, and by which compiler."""
+    record = read_plan_record(file)
+    stand_in = f" In {record.precision}, {STAND_IN}." if record.has_stand_in_scales else ""
+    made = f"Compiled {record.made[:10]} by {', '.join(compilers(record))}, not run."
+    return plan_sections(record), made + stand_in
 
 
 @click.command()

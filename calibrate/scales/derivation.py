@@ -47,7 +47,7 @@ def _qparams(matmul: MatMul, seen: TensorStatistics, recipe: Recipe, divisors: F
         scale, late = scale_over(slice(recipe.switch_at)), scale_over(slice(recipe.switch_at, None))
     if matmul.weight is None:
         return QuantParams(recipe.format, scale, None, late)
-    weight = _weight_of(matmul)
+    weight = weight_of(matmul)
     if divisors is not None:
         weight = weight * divisors[:, None]
     of_weight = weight_scale(recipe.method, recipe.format, weight, per_channel=recipe.per_channel)
@@ -57,7 +57,7 @@ def _qparams(matmul: MatMul, seen: TensorStatistics, recipe: Recipe, divisors: F
 def _divisors(matmuls: Mapping[str, MatMul], statistics: Statistics) -> dict[str, Floats]:
     """Smoothing's divisors for each activation, however many MatMuls read it; none for an attention's."""
     return {
-        name: smoothing(_seen(statistics, readers[0]).channels, [_weight_of(reader) for reader in readers])
+        name: smoothing(_seen(statistics, readers[0]).channels, [weight_of(reader) for reader in readers])
         for name, readers in _by_activation(matmuls)
         if all(reader.weight is not None for reader in readers)
     }
@@ -70,7 +70,8 @@ def _by_activation(matmuls: Mapping[str, MatMul]) -> Iterator[tuple[str, list[Ma
     yield from groups.items()
 
 
-def _weight_of(matmul: MatMul) -> Floats:
+def weight_of(matmul: MatMul) -> Floats:
+    """The numbers of a MatMul's weight, read from where they lie."""
     assert matmul.weight is not None
     assert matmul.weight.const_value is not None
     return matmul.weight.const_value.numpy().astype(np.float32)

@@ -8,6 +8,7 @@ import pytest
 
 from dit4sr.bench.plans.cards import cards_named
 from dit4sr.bench.plans.compiled import compiled_plans
+from dit4sr.bench.plans.config import PlanRequest
 from dit4sr.bench.plans.session import plan_record
 from dit4sr.export.engines.tensorrt_rtx.builder import add_to
 from dit4sr.export.engines.tensorrt_rtx.config import RtxConfig
@@ -36,13 +37,7 @@ def test_plans_are_compiled_where_there_are_none_and_read_where_there_are(tmp_pa
 
 
 def test_the_plain_export_multiplies_more():
-    record = plan_record(
-        Bundle.open(tiny_bundle()),
-        cards_named(["L40S"]),
-        with_plain=True,
-        progress=lambda _: None,
-        command="c",
-    )
+    record = plan_record(PlanRequest(tiny_bundle(), cards_named(["L40S"])), lambda _: None)
     step = record.plans[record.guided_step]
     assert record.plain.flops > step.flops
     assert record.plain.products["fp16"] > step.products["fp16"]
@@ -50,3 +45,18 @@ def test_the_plain_export_multiplies_more():
     [prediction] = record.predictions
     assert prediction.speed_up == prediction.plain_step_seconds / prediction.step_seconds
     assert prediction.picture_seconds > record.steps * prediction.step_seconds
+
+
+def test_the_eight_bit_form_is_judged_without_photos():
+    """Every product of the model in the box, and of its plain export; what is left of the bundle stays."""
+    said: list[str] = []
+    record = plan_record(PlanRequest(tiny_bundle(), as_fp8=True), said.append)
+    assert (record.precision, record.has_stand_in_scales) == ("fp8", True)
+    step = record.plans[record.guided_step]
+    assert step.narrow_products == step.quantised_products == 65
+    assert step.fused_attentions == step.attentions == 8
+    assert step.products["fp16"] == 1  # the last projection, which stays wide
+    assert record.plain.narrow_products == record.plain.quantised_products > 65
+    assert "fp8" not in record.plans["prepare-256x256-2-rows"].products
+    assert all(each.picture_seconds > each.step_seconds for each in record.predictions)
+    assert any("scales stand in" in line for line in said)

@@ -6,16 +6,17 @@ import json
 from dataclasses import replace
 
 import pytest
+from support.plan_records import ACCOUNT, RECORD
 
 from dit4sr.bench.cli import command
-from dit4sr.bench.plans.cards import CARDS, cards_named
+from dit4sr.bench.plans.cards import CARDS, card_of_device, cards_named
+from dit4sr.bench.plans.comparison import compare_plans, refuse_growth
 from dit4sr.bench.plans.compiled import CompiledPlan
 from dit4sr.bench.plans.prediction import FACTORS, Prediction, predicted_seconds
-from dit4sr.bench.plans.record import PlanRecord, is_plan_record, read_plan_record
-from dit4sr.bench.plans.report import compare_plans, format_plans
+from dit4sr.bench.plans.record import is_plan_record, read_plan_record
+from dit4sr.bench.plans.report import terminal_plans
 from dit4sr.bench.plans.session import predicted
 from dit4sr.export.engines.account.layer import Layer, Tensor
-from dit4sr.runtime.bundles.plan_account import GroupAccount, PlanAccount
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, PerformanceError
 
@@ -27,36 +28,6 @@ POINTWISE = Layer(
     "__myl_MulAdd_myl0_1", "kgen", (Tensor((1 << 20,), "Float"),), (), (Tensor((1 << 20,), "Half"),), ()
 )
 WAIT = Layer("w", "wait", (), (), (), ())
-
-ACCOUNT = PlanAccount(
-    compiler="a compiler 1",
-    sizes={"rows": 2},
-    kernels={"pointwise": 7, "product": 3},
-    attentions=2,
-    fused_attentions=2,
-    products={"fp16": 3},
-    quantised_products=0,
-    flops=9_000_000_000,
-    bytes_read=3_000_000_000,
-    bytes_written=1_000_000_000,
-    bytes={"pointwise": 3_000_000_000, "product": 1_000_000_000},
-    groups=(GroupAccount("image MLP", 4, 8_000_000_000, 2_000_000_000),),
-)
-RECORD = PlanRecord(
-    kind="plans",
-    schema=1,
-    made="2026-11-26T00:00:00+00:00",
-    bundle="b",
-    digest="d" * 64,
-    precision="fp16",
-    steps=40,
-    plans={"step-512x512-2-rows": ACCOUNT, "prepare": replace(ACCOUNT, flops=0)},
-    guided_step="step-512x512-2-rows",
-    plain=replace(ACCOUNT, kernels={"pointwise": 20}),
-    factors=FACTORS,
-    predictions=(Prediction("A100-80", 0.05, 0.06, 2.1), Prediction("L4", 0.2, None, None)),
-    command="dit4sr-bench --plan b",
-)
 
 
 def test_a_kernel_takes_what_it_multiplies_or_what_it_moves():
@@ -108,7 +79,7 @@ def test_a_record_comes_back(tmp_path):
 
 
 def test_every_prediction_says_that_it_is_one():
-    text = format_plans(RECORD)
+    text = terminal_plans(RECORD)
     assert text.count("predicted") == 4
     assert FACTORS in text
     assert "compiled, not run" in text
@@ -116,6 +87,36 @@ def test_every_prediction_says_that_it_is_one():
         line.startswith("A100-80") and "1.20×" in line and "2.1 s" in line for line in text.splitlines()
     )
     assert any(line.startswith("L4") and "–" in line for line in text.splitlines())
+    assert "No plan can be built for" not in text
+
+
+def test_cards_that_no_plan_is_for_are_named():
+    on_hopper = replace(RECORD, predictions=(*RECORD.predictions, Prediction("H100", 0.02, None, None)))
+    assert "No plan can be built for H100: theirs are the same kernels" in terminal_plans(on_hopper)
+    assert "A100-80 multiply no FP8" in terminal_plans(replace(RECORD, precision="fp8"))
+
+
+@pytest.mark.parametrize(
+    ("device", "card"),
+    [
+        ("NVIDIA A100-SXM4-80GB", "A100-80"),
+        ("NVIDIA A100-SXM4-40GB", "A100-40"),
+        ("NVIDIA L4", "L4"),
+        ("NVIDIA L40S", "L40S"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "RTX PRO 6000"),
+        ("NVIDIA H100 PCIe", None),
+        ("NVIDIA GeForce RTX 5090 Laptop GPU", None),
+        ("NVIDIA GeForce RTX 4090 D", None),
+        ("NVIDIA RTX 6000 Ada Generation", None),
+        ("Intel(R) Xeon(R) Processor", None),
+    ],
+)
+def test_a_device_is_told_by_the_words_of_its_name(device, card):
+    """Relatives of a card have other rates, and are not taken for it."""
+    found = card_of_device(device)
+    assert (found and found.name) == card
 
 
 @pytest.mark.parametrize(
@@ -144,4 +145,6 @@ def test_only_the_same_work_is_compared():
     with pytest.raises(BadInputError, match="without a plan in common"):
         compare_plans(RECORD, replace(RECORD, plans={"vae": ACCOUNT}))
     with pytest.raises(PerformanceError, match="no more than before"):
-        compare_plans(RECORD, replace(RECORD, plans={"prepare": replace(ACCOUNT, bytes_written=1 << 40)}))
+        refuse_growth(
+            compare_plans(RECORD, replace(RECORD, plans={"prepare": replace(ACCOUNT, bytes_written=1 << 40)}))
+        )
