@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from dit4sr.bench.baselines.graphs import StepGraph
 from dit4sr.bench.baselines.reference import reference_of
+from dit4sr.bench.graph.cost import read_graph
 from dit4sr.calibrate.graph.untried import quantise_untried
 from dit4sr.calibrate.scales.formats import FORMATS
 from dit4sr.export import architectures
@@ -118,7 +119,7 @@ class _Compiler:
         if format_ is None:
             return file
         self._progress(f"{PLAIN}: in {format_.name}, scales stand in")
-        model = ir.load(file)
+        model = read_graph(file)
         quantise_untried(model, self._names, format_)
         narrow = file.with_name(f"{format_.name}.onnx")
         ir.save(model, narrow, external_data=f"{narrow.name}.data")
