@@ -168,15 +168,18 @@ def _operands(layer: Layer) -> tuple[Tensor, ...]:
 def _inner_size(first: Tensor, second: Tensor, outputs: Sequence[Tensor]) -> int:
     """The size over which two operands are multiplied: ``|A|·|B|/|C|`` is its square, in whatever layout.
 
-    0 if the three are no product, for that size is one of both.
+    All products of a batch may read the same first operand. 0 if the three are no product, for that size is
+    one of both.
     """
     result, batch = (outputs[0].elements if outputs else 0), math.prod(second.shape[:-2])
     if result <= 0 or batch <= 0:
         return 0
-    square, rest = divmod(first.elements * second.elements, result * batch)
-    inner = math.isqrt(max(square, 0))
-    is_of_both = inner in first.shape and inner in second.shape
-    return inner if not rest and inner * inner == square and is_of_both else 0
+    for readers in (1, batch):
+        square, rest = divmod(readers * first.elements * second.elements, result * batch)
+        inner = math.isqrt(max(square, 0))
+        if not rest and inner * inner == square and inner in first.shape and inner in second.shape:
+            return inner
+    return 0
 
 
 def _product_flops(layer: Layer) -> int:

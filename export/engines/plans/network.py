@@ -1,7 +1,8 @@
 """Reading a graph and compiling it, with either of NVIDIA's compilers, whose modules have the same names.
 
-The native call takes seconds to minutes, in which Python does not look at signals. It runs on a thread of its
-own, so that Ctrl-C reaches the one that waits, which then asks the compiler to stop.
+The native calls take seconds to minutes, in which Python does not look at signals, and what is raised in the
+functions that they call in turn, as the logger's, is lost in them. They run on a thread of their own, so that
+Ctrl-C reaches the one that waits, which then asks the compiler to stop.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def monitor_class(trt: Any) -> Any:
 
 
 def built(build: Callable[[], Any], monitor: Any) -> Any:
-    """Build on another thread; whatever ends the wait for it, as Ctrl-C does, stops the build."""
+    """Read and build on another thread; whatever ends the wait for it, as Ctrl-C does, stops the build."""
     answers: list[Any] = []
     failures: list[BaseException] = []
 

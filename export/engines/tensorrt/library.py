@@ -32,13 +32,16 @@ class TensorRtCompiler:
     def compile(self, request: BuildRequest, progress: Callable[[str], None]) -> BuiltPlan:
         """Parse, configure, build, inspect."""
         register(request.graph.plugins)
-        network = self._builder.create_network(_network_flags())
-        parser = trt.OnnxParser(network, self._errors)
-        parse(parser, request.graph, "TensorRT")
-        config = self._configured(request)
-        monitor = ProgressMonitor(progress)
+        config, monitor = self._configured(request), ProgressMonitor(progress)
         config.progress_monitor = monitor
-        plan = built(lambda: self._builder.build_serialized_network(network, config), monitor)
+
+        def build() -> Any:
+            network = self._builder.create_network(_network_flags())
+            parser = trt.OnnxParser(network, self._errors)
+            parse(parser, request.graph, "TensorRT")
+            return self._builder.build_serialized_network(network, config)
+
+        plan = built(build, monitor)
         if plan is None:
             raise self._errors.error("TensorRT builds no plan")
         cache = bytes(config.get_timing_cache().serialize())

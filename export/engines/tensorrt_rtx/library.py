@@ -55,15 +55,18 @@ def compile_graph(
 
     ``shapes`` are the least, best and largest of every input, where its sizes are free.
     """
-    log = BuildLog()
-    builder = trt.Builder(log)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, log)
-    parse(parser, graph, LIBRARY)
-    config = _configured(builder, targets, shapes or {})
-    monitor = ProgressMonitor(progress)
-    config.progress_monitor = monitor
-    plan = built(lambda: builder.build_serialized_network(network, config), monitor)
+    log, monitor = BuildLog(), ProgressMonitor(progress)
+
+    def build() -> Any:
+        builder = trt.Builder(log)
+        network = builder.create_network(0)
+        parser = trt.OnnxParser(network, log)
+        parse(parser, graph, LIBRARY)
+        config = _configured(builder, targets, shapes or {})
+        config.progress_monitor = monitor
+        return builder.build_serialized_network(network, config)
+
+    plan = built(build, monitor)
     if plan is None:
         raise RuntimeError(f"{LIBRARY} builds no plan: {log.error}")
     if not log.layer_list:

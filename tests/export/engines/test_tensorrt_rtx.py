@@ -59,6 +59,12 @@ def matrices(bundle, component):
     return [node for node in graph.node if node.op_type in {"MatMul", "Gemm"} and node.input[1] in weights]
 
 
+def convolutions(bundle, component):
+    """The convolutions of a graph."""
+    graph = onnx.load(bundle.component_file(component), load_external_data=False).graph
+    return [node for node in graph.node if node.op_type == "Conv"]
+
+
 def exported(path, network_config, components=("step",)):
     network = Dit4sr(network_config, RandomWeights(read_tensors(network_config), 3), "random")
     export_bundle(alone(network), ExportConfig(path, verify=False, components=components))
@@ -132,9 +138,17 @@ def test_vae_and_text_encoders_compile(tmp_path):
     add_to(Bundle.open(tmp_path / "b"), RtxConfig(architectures=(80, 120)))
     bundle = Bundle.open(tmp_path / "b")
     assert {engine.component for engine in bundle.manifest.engines} == set(parts)
+    layers = architectures.of_bundle(bundle.manifest).layers
     for name in TINY:
         [account] = accounts(bundle, name)
         assert account.products["fp16"] == len(matrices(bundle, name)) - MERGED.get(name, 0)
+        counted = total(graph_cost(read_graph(bundle.component_file(name)), account.sizes, layers)).flops
+        # The compiler pads T5's 321 tokens to 322.
+        assert counted <= account.flops < 1.01 * counted
+    for name in ("vae_encoder", "vae_decoder"):
+        for account in accounts(bundle, name):
+            assert account.kernels["convolution"] == len(convolutions(bundle, name)) > 10
+            assert account.attentions == 1
 
 
 def test_a_step_for_ranges_of_sizes(tmp_path):

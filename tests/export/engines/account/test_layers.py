@@ -103,6 +103,13 @@ def test_a_residual_that_fits_is_no_operand(inner):
     assert (layer.precision, layer.flops) == ("fp16", 2 * 333 * 1536 * inner)
 
 
+def test_products_of_a_batch_may_read_one_operand():
+    """Queries, keys and values of T5, which the compiler multiplies together."""
+    message = line("a_myl0_1", "gemm", [((1, 9, 48),)], [((3, 48, 24),), ((1,), "Float")], [((3, 9, 24),)])
+    [entry] = parse_layer_list(f"Layers:\n{message}")
+    assert Layer.of(entry).flops == 2 * 3 * 9 * 48 * 24
+
+
 def test_sizes_that_are_open_are_not_counted():
     [entry] = parse_layer_list("Layers:\n" + line("a_myl0_1", "kgen", [((2, -1),)], [], [((2, -1),)]))
     assert not Layer.of(entry).is_counted
