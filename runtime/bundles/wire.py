@@ -1,7 +1,7 @@
-"""The wire format of protocol buffers, in which ONNX graphs are written, as far as looking into one takes it.
+"""The wire format of protocol buffers, in which ONNX graphs are written, as far as our use of them takes it.
 
 A message is a row of numbered fields. What nobody asks for is stepped over, so a file of gigabytes costs the
-pages that are looked at.
+pages that are looked at; and it can be copied as it stands, so that a message is changed in one place.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ Field = tuple[int, int | memoryview]
 
 def fields(message: memoryview) -> Iterator[Field]:
     """Yield the fields of a message; a ``ValueError`` says that it is none."""
+    return ((number, value) for number, value, _ in written_fields(message))
+
+
+def written_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Yield the fields of a message, each with all its bytes, key and length included."""
     place, end = 0, len(message)
     while place < end:
+        start = place
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
         if number == 0 or key >> 32:
             raise ValueError("a field has no number")
         if kind == VARINT:
-            value, place = _varint(message, place)
-            yield number, value
+            whole_number, place = _varint(message, place)
+            yield number, whole_number, message[start:place]
             continue
         if kind == BYTES:
             length, place = _varint(message, place)
@@ -37,8 +43,16 @@ def fields(message: memoryview) -> Iterator[Field]:
         if length > end - place:
             raise ValueError("a field is longer than its message")
         part = message[place : place + length]
-        yield number, part if kind == BYTES else int.from_bytes(part, "little")
         place += length
+        value = part if kind == BYTES else int.from_bytes(part, "little")
+        yield number, value, message[start:place]
+
+
+def field(number: int, value: int | bytes) -> bytes:
+    """A field as it is written: a number from 0 up, or the bytes of a text or of a message within."""
+    if isinstance(value, int):
+        return _written(number << 3 | VARINT) + _written(value)
+    return _written(number << 3 | BYTES) + _written(len(value)) + value
 
 
 def numbers(value: int | memoryview) -> list[int]:
@@ -78,3 +92,11 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return value & ((1 << 64) - 1), place + i + 1
     raise ValueError("a number has no end")
+
+
+def _written(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dit4sr.runtime.backends.onnxruntime.backend import session_options
+from dit4sr.runtime.bundles.wire import field
 
 SIDE = 512
 """Of the matrices: large enough for all cores, and multiplied in milliseconds."""
@@ -61,23 +62,18 @@ def _mean_seconds(call: Callable[[], Any]) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A field of a message; everything here is shorter than 128 bytes."""
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
 def _float_matrix(name: bytes) -> bytes:
-    sides = _field(1, b"") + _field(1, b"")
-    return _field(1, name) + _field(2, _field(1, bytes([1 << 3, 1]) + _field(2, sides)))
+    sides = field(1, b"") + field(1, b"")
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, sides)))
 
 
-_NODE = _field(1, b"x") + _field(1, b"w") + _field(2, b"y") + _field(4, b"MatMul")
+_NODE = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"MatMul")
 _GRAPH = (
-    _field(1, _NODE)
-    + _field(2, b"g")
-    + _field(11, _float_matrix(b"x"))
-    + _field(11, _float_matrix(b"w"))
-    + _field(12, _float_matrix(b"y"))
+    field(1, _NODE)
+    + field(2, b"g")
+    + field(11, _float_matrix(b"x"))
+    + field(11, _float_matrix(b"w"))
+    + field(12, _float_matrix(b"y"))
 )
-_MATMUL = bytes([1 << 3, 8]) + _field(7, _GRAPH) + _field(8, bytes([2 << 3, 18]))
+_MATMUL = field(1, 8) + field(7, _GRAPH) + field(8, field(2, 18))
 """An ONNX file of one MatMul, format 8 and operator set 18: the runtime has no library that writes them."""

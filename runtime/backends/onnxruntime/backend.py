@@ -13,13 +13,17 @@ from dit4sr.runtime.backends.contract import FREE, refuse_another_graph
 from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.onnxruntime import NAME
 from dit4sr.runtime.backends.onnxruntime.compatibility import CPU, CUDA, PROVIDERS, has_cuda
+from dit4sr.runtime.backends.onnxruntime.group_norm import with_fewer_passes
 from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
+from dit4sr.runtime.backends.onnxruntime.widening import widened
 from dit4sr.runtime.backends.protocol import Array
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.checked_files import CheckedComponent
 from dit4sr.runtime.bundles.manifest import Component, TensorSpec
 from dit4sr.runtime.errors import IncompatibleError, RunError
 
-_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+"""The entry that says where a graph given as bytes has its weights."""
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -49,6 +53,11 @@ def session_options(threads: int) -> Any:
     return options
 
 
+def for_cpus(graph: bytes) -> bytes:
+    """A graph in the form that the library computes fastest without a device."""
+    return with_fewer_passes(widened(graph))
+
+
 class OnnxRuntime:
     """The library on one device."""
 
@@ -58,7 +67,7 @@ class OnnxRuntime:
         """``threads`` are those of one operator; 0 leaves it to the library, one per physical core.
 
         ``frugal`` leaves quantised weights in their bits, to be widened anew in every run; the library would
-        widen them all when it loads them, to four bytes each on a CPU.
+        widen them all when it loads them, to four bytes each on a CPU. Graphs are then opened as they stand.
         """
         self._device = device if device != AUTO else CUDA if has_cuda() else CPU
         self._threads, self._frugal = threads, frugal
@@ -75,9 +84,9 @@ class OnnxRuntime:
         with bundle.opened_component(component) as files:
             try:
                 with stoppable_opening(session_options(self._threads)) as options:
-                    options.add_session_config_entry(_DATA_FOLDER, str(files.graph.path.parent))
+                    options.add_session_config_entry(DATA_FOLDER, str(files.graph.path.parent))
                     session = onnxruntime.InferenceSession(
-                        files.model,
+                        self._form(files),
                         options,
                         providers=self._providers(),
                         disabled_optimizers=["ConstantFolding"] if self._frugal else [],
@@ -88,6 +97,12 @@ class OnnxRuntime:
         refuse_another_graph(component, promised.inputs, _specs(session.get_inputs()))
         refuse_another_graph(component, promised.outputs, _specs(session.get_outputs()))
         return OnnxEngine(session, component, promised, self)
+
+    def _form(self, files: CheckedComponent) -> bytes | str:
+        """The graph as it is given to the library: in a form for CPUs, made of the bytes that were hashed."""
+        if self._device != CPU or self._frugal or files.content is None:
+            return files.model
+        return for_cpus(files.content)
 
     def _providers(self) -> list[Any]:
         if self._device == CPU:
