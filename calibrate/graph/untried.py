@@ -23,8 +23,8 @@ def quantise_untried(model: ir.Model, layers: LayerNames, format_: Format) -> No
     insert_qdq(model, stand_in_qparams(find_matmuls(model, layers), format_), layers)
 
 
-def untried_bundle(bundle: Bundle, folder: Path, format_: Format) -> Bundle:
-    """Fill an empty folder with a bundle's step in eight bits; everything else stays where it is."""
+def untried_bundle(bundle: Bundle, folder: Path, format_: Format, *, share: bool = True) -> Bundle:
+    """Fill an empty folder with a bundle's step in eight bits; with ``share`` the rest stays where it is."""
     if bundle.card.precision != "fp16":
         raise BadInputError(
             f"{bundle.path} is {bundle.card.precision}",
@@ -35,4 +35,5 @@ def untried_bundle(bundle: Bundle, folder: Path, format_: Format) -> Bundle:
     quantise_untried(model, layer_names(bundle), format_)
     # As a calibration stores what it leaves in half precision.
     store_weights(model)
-    return rewrite_bundle(bundle, folder, {STEP: GraphChange(model, format_.name)}, precision=format_.name)
+    changes = {STEP: GraphChange(model, format_.name)}
+    return rewrite_bundle(bundle, folder, changes, precision=format_.name, share=share)

@@ -87,7 +87,8 @@ def _check_device(precision: str, config: TensorRtConfig, machine: Machine) -> N
     if not machine.architecture:
         raise MissingDependencyError(
             "no CUDA device here, and plans are built where they run",
-            fix="build on the machine with the GPU; check its driver with nvidia-smi",
+            fix="build on the machine with the GPU, check its driver with nvidia-smi; "
+            "dit4sr-bench BUNDLE --plan shows here what TensorRT for RTX makes of the graphs",
         )
     if config.architecture and machine.architecture != f"sm_{config.architecture}":
         raise IncompatibleError(
