@@ -22,6 +22,7 @@ from dit4sr.export.architectures.layer_names import LayerNames
 from dit4sr.runtime.backends.onnxruntime.backend import DATA_FOLDER, for_cpus, session_options
 from dit4sr.runtime.backends.onnxruntime.stopping import stoppable_opening, stoppable_run
 from dit4sr.runtime.errors import IncompatibleError
+from dit4sr.runtime.files.reading import read_file
 
 RUNS, WARMUPS = 10, 2
 LARGEST = 1 << 30
@@ -48,7 +49,7 @@ def layer_seconds(
         with stoppable_opening(options):
             # The form that the runtime gives to the library: what is timed is what is run.
             options.add_session_config_entry(DATA_FOLDER, str(graph.parent))
-            content = for_cpus(graph.read_bytes())
+            content = for_cpus(read_file(graph, most=LARGEST))
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         for _ in range(WARMUPS + runs):
             with stoppable_run() as how:
