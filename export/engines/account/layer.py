@@ -18,6 +18,8 @@ POINTWISE, COPY = "pointwise", "copy"
 KINDS = (PRODUCT, ATTENTION, CONVOLUTION, POINTWISE, COPY)
 """What a kernel does: multiply matrices, a fused attention, convolve, compute by element, or only move."""
 
+TRANSPOSED = "deconv"
+"""The compiler's type of a transposed convolution."""
 _NO_KERNELS = {"signal", "wait", "shape_call"}
 _ITEM_SIZES = {
     "Float": 4, "Half": 2, "BFloat16": 2, "FP8": 1, "E4M3": 1, "Int8": 1, "UInt8": 1, "Bool": 1, "Int32": 4,
@@ -90,7 +92,7 @@ class Layer:
         if _FUSED_ATTENTION.search(self.name):
             return ATTENTION
         steps = self._steps
-        if self.type == "correlation" or "Corr" in steps:
+        if self.type in {"correlation", TRANSPOSED} or "Corr" in steps:
             return CONVOLUTION
         if self.type == "gemm" or "Fc" in steps or "Gemm" in steps:
             return PRODUCT
@@ -197,8 +199,9 @@ def _attention_flops(inputs: Sequence[Tensor]) -> int:
 
 
 def _convolution_flops(layer: Layer) -> int:
-    """Operations of a convolution: every output meets all taps of its channels."""
+    """Operations of a convolution: every output meets all taps of its channels; transposed, every input."""
     weights = max(layer.constants or layer.inputs[1:], key=lambda tensor: tensor.elements, default=None)
     if weights is None or not layer.outputs:
         return 0
-    return 2 * layer.outputs[0].elements * math.prod(weights.shape[1:])
+    meeting = layer.inputs[0] if layer.type == TRANSPOSED else layer.outputs[0]
+    return 2 * meeting.elements * math.prod(weights.shape[1:])

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 
 from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.convolutions import fold_upsampling, sum_in_half
 from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.manifest import TensorSpec
@@ -37,9 +38,22 @@ class PreparedGraph:
     """Our kernels, with their digests."""
 
 
-def prepared(path: Path, inputs: Sequence[TensorSpec], profile: Profile, forms: Forms) -> PreparedGraph:
-    """The bundle's graph for one profile; the file stays as it is."""
+def prepared(
+    path: Path,
+    inputs: Sequence[TensorSpec],
+    profile: Profile,
+    forms: Forms,
+    *,
+    weights_come_later: bool = False,
+) -> PreparedGraph:
+    """The bundle's graph for one profile; the file stays as it is.
+
+    Where ``weights_come_later``, from the bundle and by their names, none is made of others.
+    """
     model = onnx.load(path, load_external_data=False)
+    sum_in_half(model)
+    if not weights_come_later:
+        fold_upsampling(model, path.parent)
     _fix_sizes(model.graph, profile.fixed(tuple(inputs)))
     ours = Counter[str]()
     for node in model.graph.node:

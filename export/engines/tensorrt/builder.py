@@ -94,7 +94,13 @@ class _PlanBuilder:
         """Build one plan, examine it, and return what the manifest says of it."""
         label = f"{name} {profile.name}".rstrip()
         component = self._bundle.components[name]
-        graph = prepared(self._bundle.component_file(name), component.inputs, profile, self._config.forms)
+        graph = prepared(
+            self._bundle.component_file(name),
+            component.inputs,
+            profile,
+            self._config.forms,
+            weights_come_later=self._config.weight_stripped,
+        )
         ranges = profile.ranges(component.inputs)
         if graph.plugins and ranges:
             raise BadInputError(
