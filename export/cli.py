@@ -57,6 +57,11 @@ CALIBRATED = ("fp8", "int8")
 @group(
     "What is exported",
     option(
+        "--system",
+        type=click.Choice(list(architectures.known())),
+        help="Network; told by the checkpoint's tensors, and without a checkpoint dit4sr.",
+    ),
+    option(
         "--precision",
         type=click.Choice([*PRECISIONS, *CALIBRATED]),
         default="fp16",
@@ -171,6 +176,7 @@ def _describe(options: dict[str, Any], json_file: str | None) -> None:
     description = describe(
         options["checkpoint"],
         options,
+        name=options["system"],
         size=options["size"],
         text_tokens=options["text_tokens"],
         steps=options["steps"],
@@ -201,6 +207,7 @@ def _request(options: dict[str, Any]) -> ExportRequest:
         checkpoint=options["checkpoint"],
         output=options["output"],
         random_weights=options["random_weights"],
+        architecture=options["system"],
         choices=options,
         precision=options["precision"],
         is_precision_typed="precision" in typed_options(),

@@ -44,6 +44,8 @@ class ComponentSource:
     """The tokenizer that makes the component's token ids, if it reads words."""
     rounded_modules: tuple[type[nn.Module], ...] = ()
     """The network's own modules whose weights only MatMuls and fused operators read."""
+    even_outputs: tuple[str, ...] = ()
+    """Outputs that may be one number throughout, as a weight that is the same at every step."""
     static_sizes: Sizes = field(default_factory=dict)
     """Sizes of axes that a static export fixes at others than the network's."""
 

@@ -64,13 +64,19 @@ class Pipeline:
         return ArchitectureRecord(self.architecture, {key: value for key, value in configs.items() if value})
 
 
-def checkpoint_pipeline(path: Path, choices: Choices = NO_CHOICES) -> Pipeline:
-    """A published checkpoint: its network and, where the folder has them, its text encoders and VAE."""
+def checkpoint_pipeline(path: Path, choices: Choices = NO_CHOICES, *, name: str | None = None) -> Pipeline:
+    """A published checkpoint: its network and, where the folder has them, its text encoders and VAE.
+
+    The network's architecture is told by its tensors unless it is named.
+    """
     checkpoint = open_checkpoint(path)
-    architecture = architectures.detect(checkpoint)
+    architecture = architectures.named(name) if name else architectures.detect(checkpoint)
     network, default = architecture.load(checkpoint, choices), architecture.sampling()
     encoders = checkpoint_encoders(path)
     files = {file.name: file for file in checkpoint.files()}
+    for companion in architecture.companions:
+        beside = open_checkpoint(path / companion)
+        files |= {f"{companion}/{file.name}": file for file in beside.files()}
     for encoder in encoders.checkpoints():
         files |= {f"{file.parent.name}/{file.name}": file for file in encoder.files()}
     vae: Vae | None = None

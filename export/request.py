@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dit4sr.export import architectures
 from dit4sr.export.architectures.protocol import Choices
 from dit4sr.export.engines.registry import EngineRequests
 from dit4sr.export.exporter import PRECISIONS, ExportConfig, export_bundle
@@ -37,6 +38,8 @@ class ExportRequest:
     output: Path | None = None
     random_weights: int | None = None
     """Seed of a full-size network, in place of a checkpoint."""
+    architecture: str | None = None
+    """Name of the network; told by a checkpoint's tensors, or the default one, where it is not given."""
     choices: Choices = field(default_factory=dict)
     """Values of the options that the architecture adds to the command line."""
     precision: str = "fp16"
@@ -94,14 +97,17 @@ class ExportRequest:
 
     def _pipeline(self) -> Pipeline:
         if self.random_weights is not None:
-            return full_size_pipeline(self.random_weights, self.choices)
-        return checkpoint_pipeline(self.checkpoint or CHECKPOINT, self.choices)
+            name = self.architecture or architectures.DEFAULT
+            return full_size_pipeline(self.random_weights, self.choices, name=name)
+        return checkpoint_pipeline(self.checkpoint or CHECKPOINT, self.choices, name=self.architecture)
 
     def _stem(self) -> str:
         """The beginning of a bundle's name where no output is given."""
         if self.checkpoint:
             return str(self.checkpoint.resolve().stem)
-        return "dit4sr-tiny" if self.random_weights is None else "dit4sr-random"
+        if self.random_weights is None:
+            return "dit4sr-tiny"
+        return f"{self.architecture or architectures.DEFAULT}-random"
 
 
 def _sentence(output: Path, manifest: Manifest) -> str:

@@ -20,7 +20,7 @@ NETWORK, VAE = "transformer", "vae"
 """Keys of the configs in a manifest's record of its architecture, named like a checkpoint's folders."""
 
 DEFAULT = "dit4sr"
-"""The architecture of a full-size network without a checkpoint, and of bundles that do not state theirs."""
+"""The architecture where none is named: of a full-size network without a checkpoint, and of older bundles."""
 
 
 def known() -> dict[str, Architecture]:
@@ -46,11 +46,11 @@ def named(name: str) -> Architecture:
 def detect(checkpoint: Checkpoint) -> Architecture:
     """The architecture whose tensors a checkpoint holds.
 
-    Of a checkpoint that is nobody's the default one is left to say what is missing.
+    The default one is asked last, for it begins with tensors that others have too; of a checkpoint that is
+    nobody's it is left to say what is missing.
     """
-    architectures = known()
-    found = (each for each in architectures.values() if each.detect(checkpoint))
-    return next(found, architectures[DEFAULT])
+    default, *others = known().values()
+    return next((each for each in others if each.detect(checkpoint)), default)
 
 
 def of_bundle(manifest: Manifest) -> Architecture:

@@ -65,6 +65,8 @@ class Architecture(Protocol):
 
     name: str
     """Name of the architecture in manifests and on the command line."""
+    companions: Sequence[str]
+    """Folders beside a checkpoint's ``transformer/`` that the network is read from as well."""
     layers: LayerNames
     ablations: Mapping[str, str]
     """Optimisations that a benchmark can take back, and what then runs instead."""

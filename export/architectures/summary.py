@@ -36,6 +36,8 @@ class ModelSummary:
     """Multiply-accumulates of one evaluation of one row, as published."""
     simplified: MacCount
     """Multiply-accumulates of one row's step, simplified exactly, without what is done once per prompt."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know: choices that no tensor tells, how the figures stand to published ones."""
 
 
 def tera_flops(macs: MacCount, *, rows: int, steps: int) -> float:

@@ -70,21 +70,28 @@ def describe(
     checkpoint: Path | None = None,
     choices: Choices = NO_CHOICES,
     *,
+    name: str | None = None,
     size: tuple[int, int] = (512, 512),
     text_tokens: int = 333,
     steps: int = 40,
     guidance: bool = True,
 ) -> Description:
-    """Describe a checkpoint, or the published network at full size without allocating it."""
+    """Describe a checkpoint, or the published network at full size without allocating it.
+
+    Which network that is, tensors tell, unless its architecture is named.
+    """
     stored: dict[str, int] = {}
     if checkpoint is None:
-        architecture = architectures.named(architectures.DEFAULT)
+        architecture = architectures.named(name or architectures.DEFAULT)
         config, tensors = architecture.published(choices), None
     else:
         opened = open_checkpoint(checkpoint)
-        architecture = architectures.detect(opened)
-        config, tensors = architecture.load(opened, choices).to_json(), len(opened.tensors)
-        for tensor in opened.tensors.values():
+        architecture = architectures.named(name) if name else architectures.detect(opened)
+        config = architecture.load(opened, choices).to_json()
+        beside = [open_checkpoint(checkpoint / companion) for companion in architecture.companions]
+        found = [tensor for each in (opened, *beside) for tensor in each.tensors.values()]
+        tensors = len(found)
+        for tensor in found:
             stored[tensor.dtype] = stored.get(tensor.dtype, 0) + tensor.bytes
     summary = architecture.summary(config, size, text_tokens)
     return Description(
@@ -122,6 +129,7 @@ def _headline(d: Description) -> str:
     if d.stored_bytes:
         stored = ", ".join(f"{format_bytes(count)} of {dtype}" for dtype, count in d.stored_bytes.items())
         lines.append(f"in the file: {stored}")
+    lines += d.summary.notes
     return "\n".join(lines)
 
 

@@ -32,6 +32,7 @@ class Dit4srArchitecture:
     """What DiT4SR offers to exporter, calibration and benchmark."""
 
     name = "dit4sr"
+    companions: Sequence[str] = ()
     layers = LAYERS
     ablations: Mapping[str, str] = MappingProxyType(
         {

@@ -107,6 +107,7 @@ class ToyNetwork:
 
 class ToyArchitecture:
     name = "toy"
+    companions = ()
     layers = LayerNames({"everything": "."}, {}, wide="look", rest="nothing")
     ablations = MappingProxyType({})
 
