@@ -36,7 +36,8 @@ def modules_in(folder: str) -> set[str]:
 
 
 def test_every_architecture_is_kept_from_generic_code(contract):
-    known = {f"dit4sr.export.architectures.{name}" for name in architectures.known()}
+    folders = [name.replace("-", "_") for name in architectures.known()]
+    known = {f"dit4sr.export.architectures.{folder}" for folder in folders}
     assert set(contract["forbidden_modules"]) == known
 
 

@@ -1,23 +1,20 @@
 """Multiply-accumulates of a forward pass, counted from the model itself.
 
-Both models run on meta tensors under torch's own FLOP counter. The image streams share weights, so what the
-LR stream costs is what disappears when it is left out.
+The image streams share weights, so what the LR stream costs is what disappears when it is left out.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
 from dit4sr.export.architectures.dit4sr.layout import meta_transformer
+from dit4sr.export.architectures.mac_count import counted_macs
 from dit4sr.export.architectures.summary import MacCount
 
 _MLP = r"\.ff\.(net\..*|expand|contract)$"
@@ -62,7 +59,7 @@ def simplified_macs(config: TransformerConfig, latent: tuple[int, int], text_tok
             torch.empty(1, tokens, config.width),
         )
     without_lr = _released(config, latent, text_tokens, with_lr=False)
-    return _split_shared(_count(model, inputs), without_lr, {"noise MLP": "LR MLP"})
+    return _split_shared(counted_macs(model, inputs, GROUPS), without_lr, {"noise MLP": "LR MLP"})
 
 
 def _released(
@@ -77,7 +74,7 @@ def _released(
             torch.empty(1, config.pooled_projection_dim),
             torch.empty(1),
         )
-    return _count(meta_transformer(config), inputs)
+    return counted_macs(meta_transformer(config), inputs, GROUPS)
 
 
 def _split_shared(whole: Counter[str], without_lr: Counter[str], shared: Mapping[str, str]) -> MacCount:
@@ -87,35 +84,3 @@ def _split_shared(whole: Counter[str], without_lr: Counter[str], shared: Mapping
         split[lr] += whole[noise] - without_lr[noise]
         split[noise] = without_lr[noise]
     return {group: split[group] for group in GROUPS}
-
-
-def _count(model: nn.Module, inputs: tuple[Tensor | None, ...]) -> Counter[str]:
-    """Count multiply-accumulates by group; those that no group claims are an error, not a rounding."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(*inputs)
-    by_module = {path: sum(ops.values()) // 2 for path, ops in counter.get_flop_counts().items()}
-    del by_module["Global"]
-    own = dict(by_module)
-    for path, total in by_module.items():
-        if parent := _nearest(path, by_module):
-            own[parent] -= total
-    macs: Counter[str] = Counter()
-    for path, count in own.items():
-        if count:
-            macs[_group_of(path)] += count
-    return macs
-
-
-def _nearest(path: str, modules: Mapping[str, int]) -> str:
-    """Path of the closest enclosing module that was called; containers are not."""
-    while path := path.rpartition(".")[0]:
-        if path in modules:
-            return path
-    return ""
-
-
-def _group_of(path: str) -> str:
-    for group, modules in GROUPS.items():
-        if re.search(modules, path):
-            return group
-    raise AssertionError(f"no group claims the multiply-accumulates of {path}")

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.streams import Grid
 from dit4sr.export.architectures.dtypes import at_least_single
+from dit4sr.export.architectures.sizes import TokenSizes
 from dit4sr.runtime.sampling.positions import centred_start, sine_cosine_positions
 
 TIME_CHANNELS = 256
@@ -21,19 +21,19 @@ class PatchEmbedding(nn.Module):
 
     pos_embed: Tensor
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, sizes: TokenSizes) -> None:
         super().__init__()
-        self.table_size = config.pos_embed_max_size
+        self.table_size = sizes.pos_embed_max_size
         self.proj = nn.Conv2d(
-            config.in_channels, config.width, kernel_size=config.patch_size, stride=config.patch_size
+            sizes.in_channels, sizes.width, kernel_size=sizes.patch_size, stride=sizes.patch_size
         )
-        table = torch.empty(1, self.table_size**2, config.width)
+        table = torch.empty(1, self.table_size**2, sizes.width)
         if not table.is_meta:
             formula = sine_cosine_positions(
                 (self.table_size, self.table_size),
-                width=config.width,
+                width=sizes.width,
                 table_size=self.table_size,
-                base_size=config.base_grid,
+                base_size=sizes.base_grid,
             )
             table.copy_(torch.from_numpy(formula))
         self.register_buffer("pos_embed", table)
@@ -68,10 +68,10 @@ class TwoLayerEmbedding(nn.Module):
 class TimeTextEmbedding(nn.Module):
     """The vector that steers every AdaLN: embedded time plus embedded pooled text."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, sizes: TokenSizes) -> None:
         super().__init__()
-        self.timestep_embedder = TwoLayerEmbedding(TIME_CHANNELS, config.width)
-        self.text_embedder = TwoLayerEmbedding(config.pooled_projection_dim, config.width)
+        self.timestep_embedder = TwoLayerEmbedding(TIME_CHANNELS, sizes.width)
+        self.text_embedder = TwoLayerEmbedding(sizes.pooled_projection_dim, sizes.width)
 
     def forward(self, timestep: Tensor, pooled: Tensor) -> Tensor:
         """Embed time and pooled text and add them; ``timestep`` and ``pooled`` may broadcast."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Injection, TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
+from dit4sr.export.architectures.sizes import TokenSizes
 
 INJECTION_SCALE = 1.2
 """The factor by which released inference weighs the injection; training did not."""
@@ -28,13 +29,13 @@ class GeluProjection(nn.Module):
 class FeedForward(nn.Module):
     """The text stream's MLP, on which that of the image streams is built."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, sizes: TokenSizes) -> None:
         super().__init__()
         # The released keys are "net.0" and "net.2"; "net.1" was a dropout.
         self.net = nn.ModuleDict(
             {
-                "0": GeluProjection(config.width, config.hidden_width),
-                "2": nn.Linear(config.hidden_width, config.width),
+                "0": GeluProjection(sizes.width, sizes.hidden_width),
+                "2": nn.Linear(sizes.hidden_width, sizes.width),
             }
         )
 

@@ -5,22 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from support.networks import inputs_for, seeded_transformer, tiny_config
+from support.stock import give_norms_full_precision
 
 from dit4sr.export.architectures.dit4sr.layout import lr_tensors
 
 SD3Transformer2DModel = pytest.importorskip("diffusers").SD3Transformer2DModel
-
-
-def give_norms_full_precision(stock: torch.nn.Module) -> None:
-    """Replace diffusers' RMSNorm, which takes its variance in FP32 even in an FP64 model, by torch's own.
-
-    That rounding, 2e-8 of the result, is all that would stand between the two.
-    """
-    for name, module in list(stock.named_modules()):
-        if type(module).__name__ == "RMSNorm":
-            norm = torch.nn.RMSNorm(module.weight.shape, eps=module.eps, dtype=torch.float64)
-            norm.load_state_dict(module.state_dict())
-            stock.set_submodule(name, norm)
 
 
 @pytest.mark.parametrize("latent", [(16, 16), (8, 20)])

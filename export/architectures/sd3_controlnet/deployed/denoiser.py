@@ -1,0 +1,72 @@
+"""The networks that run once per step and evaluate the velocity."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dit4sr.export.architectures.dit4sr.released.embedding import unpatchify
+from dit4sr.export.architectures.dit4sr.released.streams import Modulation, layer_norm
+from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
+from dit4sr.export.architectures.sd3_controlnet.config import Stack, SystemConfig
+from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention
+from dit4sr.export.architectures.sd3_controlnet.deployed.block import SimplifiedBlock
+from dit4sr.export.architectures.sd3_controlnet.deployed.prepare import patch_tokens
+
+ROUNDED_MODULES = (PackedAttention,)
+"""Modules of ours whose own weights only MatMuls read; half precision rounds them."""
+
+
+class Denoiser(nn.Module):
+    """Backbone and control net, which runs just ahead of it: a residual is made where it is first read."""
+
+    def __init__(self, config: SystemConfig) -> None:
+        super().__init__()
+        self.config, width, patch = config, config.width, config.patch_size
+        # Both networks embed the same latent: one convolution makes the tokens of both.
+        self.patch = nn.Conv2d(config.in_channels, 2 * width, kernel_size=patch, stride=patch)
+        self.blocks = blocks(config, config.backbone, config.backbone.num_layers)
+        self.control_blocks = blocks(config, config.control, config.live_control_layers)
+        self.residuals = nn.ModuleDict(
+            {str(layer): nn.Linear(width, width) for layer in sorted(set(config.residual_of))}
+        )
+        self.output = nn.Linear(width, patch**2 * config.in_channels)
+
+    def forward(
+        self,
+        latent: Tensor,
+        condition_tokens: Tensor,
+        text_tokens: Tensor,
+        control_scale: Tensor,
+        positions: Tensor,
+        *modulations: Tensor,
+    ) -> Tensor:
+        """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, the last two for one step."""
+        config, scale = self.config, control_scale[:, None]
+        grid = token_grid(latent, config.patch_size)
+        image, control = (tokens + positions for tokens in patch_tokens(self.patch, latent).chunk(2, dim=-1))
+        control, (text, control_text) = control + condition_tokens, text_tokens.chunk(2, dim=-1)
+        own, closing = modulations[: len(self.blocks)], modulations[len(self.blocks)]
+        ahead = zip(self.control_blocks, modulations[len(self.blocks) + 1 :], strict=True)
+
+        residual, reached = None, -1
+        for layer, (block, modulation) in enumerate(zip(self.blocks, own, strict=True)):
+            image, text = block(image, text, modulation)
+            if layer == len(config.residual_of):
+                break
+            wanted = config.residual_of[layer]
+            if wanted > reached:
+                for _ in range(wanted - reached):
+                    control_block, control_modulation = next(ahead)
+                    control, control_text = control_block(control, control_text, control_modulation)
+                residual, reached = scale * self.residuals[str(wanted)](control), wanted
+            image = image + residual
+        tokens = self.output(Modulation(*closing[:, None].chunk(2, dim=-1)).enter(layer_norm(image)))
+        return unpatchify(tokens, grid, config.patch_size)
+
+
+def blocks(config: SystemConfig, stack: Stack, count: int) -> nn.ModuleList:
+    """The first blocks of a stack, the last of them final."""
+    return nn.ModuleList(
+        SimplifiedBlock(config, dual=stack.is_dual(layer), qk_norm=stack.qk_norm, final=layer == count - 1)
+        for layer in range(count)
+    )
