@@ -20,44 +20,54 @@ POINTERS = {trt.DataType.FLOAT: "*fp32", trt.DataType.HALF: "*fp16", trt.DataTyp
 
 @trtp.register("dit4sr::DepthwiseInject")
 def describe(
-    u: trtp.TensorDesc, weight: trtp.TensorDesc, bias: trtp.TensorDesc, channels: int
+    noise: trtp.TensorDesc,
+    lr: trtp.TensorDesc,
+    weight: trtp.TensorDesc,
+    bias: trtp.TensorDesc,
+    channels: int,
 ) -> trtp.TensorDesc:
-    """Describe the plugin's output to TensorRT: it looks like `u`."""
-    return u.like()
+    """Describe the plugin's output to TensorRT: it looks like `noise`."""
+    return noise.like()
 
 
 @trtp.autotune("dit4sr::DepthwiseInject")
 def choices(
-    u: trtp.TensorDesc, weight: trtp.TensorDesc, bias: trtp.TensorDesc, outputs: tuple[trtp.TensorDesc]
+    noise: trtp.TensorDesc,
+    lr: trtp.TensorDesc,
+    weight: trtp.TensorDesc,
+    bias: trtp.TensorDesc,
+    outputs: tuple[trtp.TensorDesc],
 ) -> list[trtp.AutoTuneCombination]:
-    """Offer TensorRT one type for all four tensors; the tactics are the tiles, counted from 1."""
-    types = ", ".join(["FP32|FP16|BF16"] * 4)
+    """Offer TensorRT one type for all five tensors; the tactics are the tiles, counted from 1."""
+    types = ", ".join(["FP32|FP16|BF16"] * 5)
     return [trtp.AutoTuneCombination(types, "LINEAR", list(range(1, len(TILES) + 1)))]
 
 
 @trtp.aot_impl("dit4sr::DepthwiseInject")
 def kernel(
-    u: trtp.TensorDesc,
+    noise: trtp.TensorDesc,
+    lr: trtp.TensorDesc,
     weight: trtp.TensorDesc,
     bias: trtp.TensorDesc,
     channels: int,
     outputs: tuple[trtp.TensorDesc],
     tactic: int,
 ) -> tuple[str, str, trtp.KernelLaunchParams, trtp.SymIntExprs]:
-    """Give TensorRT the kernel's name and PTX, and its launch in terms of the input's shape."""
+    """Give TensorRT the kernel's name and PTX, and its launch in terms of the inputs' shape."""
     tile = TILES[max(tactic, 1) - 1]  # tactic 0 is TensorRT's word for "no choice was offered"
-    compiled = compile_kernel(source(tile, POINTERS[u.dtype], channels), ARCHITECTURE)
+    compiled = compile_kernel(source(tile, POINTERS[noise.dtype], channels), ARCHITECTURE)
 
-    rows, _, height, width, _ = (u.shape_expr[axis] for axis in range(5))
+    rows, height, width, _ = (noise.shape_expr[axis] for axis in range(4))
     x, y, z = tile.grid(rows, height, width, channels, cdiv=trtp.cdiv)
     launch = trtp.KernelLaunchParams(
         grid_x=x, grid_y=y, grid_z=z, block_x=compiled.block_size, shared_mem=compiled.shared
     )
 
     # TensorRT's tensors are contiguous; the kernel takes its strides in units of 8 elements.
-    line = width * (channels // 8)
-    stream = height * line
-    scalars = (height, width, tile.columns, stream * 2, stream, line, channels // 8)
+    column = channels // 8
+    line = width * column
+    strides = (height * line, line, column)
+    scalars = (height, width, *strides, *strides)
     arguments = trtp.SymIntExprs(len(scalars))
     for position, scalar in enumerate(scalars):
         arguments[position] = trtp.SymInt32(scalar)

@@ -14,10 +14,10 @@ __all__ = ["depthwise_inject"]
 
 
 @torch.library.triton_op("dit4sr::depthwise_inject_inlined", mutates_args=())
-def depthwise_inject(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Activate both streams and add the filtered LR stream to the noise stream."""
-    if not u.is_cuda:
-        return composed(u, weight, bias)
+def depthwise_inject(noise: Tensor, lr: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Add the filtered LR stream to the noise stream."""
+    if not noise.is_cuda:
+        return composed(noise, lr, weight, bias)
     from dit4sr.kernels.depthwise_inject import kernel  # noqa: PLC0415  (Triton is needed on CUDA alone)
 
-    return kernel.launch(u, weight, bias, through=torch.library.wrap_triton)
+    return kernel.launch(noise, lr, weight, bias, through=torch.library.wrap_triton)

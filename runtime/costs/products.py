@@ -39,8 +39,8 @@ def _convolution(inputs: Shapes, outputs: Shapes, _: Attributes) -> int:
 
 
 def _injection(inputs: Shapes, _: Shapes, __: Attributes) -> int:
-    """Nine taps for each element of the LR half."""
-    return 9 * math.prod(inputs[0]) // 2
+    """Nine taps for each element of a stream; version 1 of the operator read both streams as one tensor."""
+    return 9 * math.prod(inputs[0]) // (2 if len(inputs) == 3 else 1)
 
 
 def _joint_attention(inputs: Shapes, outputs: Shapes, attributes: Attributes) -> int:

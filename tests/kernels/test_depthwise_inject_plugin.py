@@ -17,7 +17,7 @@ def case(shape, channels, tactic, kind="HALF"):
         "name": "DepthwiseInject",
         "attributes": {"channels": channels},
         "type": kind,
-        "inputs": [(*shape[:1], 2, *shape[1:], channels), (3, 3, channels), (channels,)],
+        "inputs": [(*shape, channels), (*shape, channels), (3, 3, channels), (channels,)],
         "tactic": tactic,
     }
 
@@ -33,33 +33,27 @@ def test_launches_follow_the_shape_and_carry_the_compiled_kernel(plugin_answers)
         case((1, 9, 7), 264, 2, "BF16"),
     ]
     for asked, answer in zip(cases, plugin_answers(*cases), strict=True):
-        rows, _, height, width, channels = asked["inputs"][0]
+        rows, height, width, channels = asked["inputs"][0]
         tile = kernel.TILES[asked["tactic"] - 1]
         compiled = aot.compile_kernel(kernel.source(tile, POINTERS[asked["type"]], channels), 80)
         assert answer["output_shapes"] == [list(asked["inputs"][0])]
         assert answer["output_types"] == [f"DataType.{asked['type']}"]
         assert answer["combinations"] == ["DataType.BF16", "DataType.FLOAT", "DataType.HALF"]
         assert answer["tactics"] == [1, 2]
-        assert answer["grid"] == [-(-height // 8) * -(-width // tile.columns), -(-channels // 256), rows]
-        assert answer["block"] == [128, 1, 1]
+        lines, columns = (8, 16) if asked["tactic"] == 1 else (4, 8)
+        assert answer["grid"] == [-(-channels // 64), -(-height // lines) * -(-width // columns), rows]
+        assert answer["block"] == [256 if asked["tactic"] == 1 else 128, 1, 1]
         assert answer["shared"] == compiled.shared
         line = width * channels // 8
-        assert answer["scalars"] == [
-            height,
-            width,
-            tile.columns,
-            2 * height * line,
-            height * line,
-            line,
-            channels // 8,
-        ]
+        strides = [height * line, line, channels // 8]
+        assert answer["scalars"] == [height, width, *strides, *strides]
         assert (answer["entry"], answer["ptx"]) == (compiled.entry, compiled.ptx)
 
 
 def test_the_entry_takes_inputs_scalars_outputs_and_two_hidden_pointers():
     ptx = aot.compile_kernel(kernel.source(kernel.TILES[0], "*fp16", CHANNELS), 80).ptx
     types = re.findall(r"\.param \.(\w+)", ptx.split(")")[0])
-    assert types == ["u64"] * 3 + ["u32"] * 7 + ["u64"] + ["u64"] * 2
+    assert types == ["u64"] * 4 + ["u32"] * 8 + ["u64"] + ["u64"] * 2
 
 
 @pytest.mark.parametrize("arch", aot.ARCHITECTURES)

@@ -8,20 +8,18 @@ from hypothesis import strategies as st
 from support.injection import error, inputs, truth, usual_error
 from torch.utils.flop_counter import FlopCounterMode
 
-from dit4sr.kernels.depthwise_inject import reference
 from dit4sr.kernels.depthwise_inject import torch_op as operator
 
 
-def by_hand(u, weight, bias):
+def by_hand(noise, lr, weight, bias):
     """The definition, one output at a time."""
-    rows, _, height, width, channels = u.shape
-    a = reference.gelu_tanh(u)
-    out = a.copy()
+    rows, height, width, channels = noise.shape
+    out = noise.copy()
     for r, y, x, c in np.ndindex(rows, height, width, channels):
-        out[r, 0, y, x, c] += bias[c]
+        out[r, y, x, c] += bias[c]
         for dy, dx in np.ndindex(3, 3):
             if 0 <= y + dy - 1 < height and 0 <= x + dx - 1 < width:
-                out[r, 0, y, x, c] += weight[dy, dx, c] * a[r, 1, y + dy - 1, x + dx - 1, c]
+                out[r, y, x, c] += weight[dy, dx, c] * lr[r, y + dy - 1, x + dx - 1, c]
     return out
 
 
@@ -51,12 +49,13 @@ def test_torch_finds_nothing_wrong_with_it():
 
 def test_it_stays_one_node_through_export_and_compile():
     class Net(torch.nn.Module):
-        def forward(self, u, weight, bias):
-            return operator.depthwise_inject(u, weight, bias) * 2
+        def forward(self, noise, lr, weight, bias):
+            return operator.depthwise_inject(noise, lr, weight, bias) * 2
 
     tensors = inputs(2, 3, 4, 8)
     rows, height, width = (torch.export.Dim(name) for name in ("rows", "height", "width"))
-    program = torch.export.export(Net(), tensors, dynamic_shapes=({0: rows, 2: height, 3: width}, None, None))
+    axes = {0: rows, 1: height, 2: width}
+    program = torch.export.export(Net(), tensors, dynamic_shapes=(axes, axes, None, None))
     calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
     assert calls == [torch.ops.dit4sr.depthwise_inject.default, torch.ops.aten.mul.Tensor]
 
@@ -72,15 +71,16 @@ def test_it_stays_one_node_through_export_and_compile():
 
 
 def test_wrong_shapes_are_named():
-    u, weight, bias = (tensor.to("meta") for tensor in inputs(2, 3, 4, 8))
-    with pytest.raises(RuntimeError, match=r"u must be \[R, 2, h, w, C\], found \(2, 1, 3, 4, 8\)"):
-        operator.depthwise_inject(u[:, :1], weight, bias)
+    noise, lr, weight, bias = (tensor.to("meta") for tensor in inputs(2, 3, 4, 8))
+    found = r"found \(2, 3, 4, 8\) and \(2, 2, 4, 8\)"
+    with pytest.raises(RuntimeError, match=rf"both streams must be \[R, h, w, C\], {found}"):
+        operator.depthwise_inject(noise, lr[:, :2], weight, bias)
     with pytest.raises(RuntimeError, match=r"expected weight \[3, 3, 8\] and bias \[8\]"):
-        operator.depthwise_inject(u, weight, bias[:4])
+        operator.depthwise_inject(noise, lr, weight, bias[:4])
 
 
 def test_the_flop_counter_knows_its_price():
-    u, weight, bias = (tensor.to("meta") for tensor in inputs(2, 3, 4, 8))
+    tensors = [tensor.to("meta") for tensor in inputs(2, 3, 4, 8)]
     with FlopCounterMode(display=False) as counter:
-        operator.depthwise_inject(u, weight, bias)
+        operator.depthwise_inject(*tensors)
     assert counter.get_total_flops() == 2 * 9 * 2 * 3 * 4 * 8

@@ -62,7 +62,7 @@ def test_the_kernels_launches_can_be_traced(monkeypatch):
     through = torch.library.wrap_triton
     qkv, words = (2, 64, 3 * 128), (2, 16, 3 * 128)
     shapes = {
-        "injection": [(2, 2, 8, 8, 256), (3, 3, 256), (256,)],
+        "injection": [(2, 8, 8, 256), (2, 8, 8, 256), (3, 3, 256), (256,)],
         "joint": [qkv, qkv, words, (64,), (64,), (64,), (64,)],
         "dual": [qkv, qkv, None, (64,), (64,), None, None],
     }

@@ -11,12 +11,18 @@ from dit4sr.kernels.depthwise_inject import torch_op as operator
 
 def inputs(rows, height, width, channels, *, dtype=torch.float32, strided=False, seed=0):
     draw = torch.Generator().manual_seed(seed)
-    # Strided: side by side in wider rows, a line to spare, the streams before the rows. None of it is packed.
-    room = (2, rows, height + 1, width, channels + 16) if strided else (2, rows, height, width, channels)
-    u = (3 * torch.randn(room, generator=draw)).to(dtype)
-    u = u.transpose(0, 1)[:, :, :height, :, :channels]
+
+    def stream(*spare):
+        # Strided: a corner of something larger in every direction, and of other strides than its fellow.
+        room = [
+            size + more * strided for size, more in zip((rows, height, width, channels), spare, strict=True)
+        ]
+        wider = (3 * torch.randn(room, generator=draw)).to(dtype)
+        return wider[:rows, :height, :width, :channels]
+
+    noise, lr = stream(0, 1, 0, 16), stream(1, 0, 2, 8)
     weight, bias = (torch.randn(*size, channels, generator=draw).to(dtype) for size in ((3, 3), ()))
-    return (u if strided else u.contiguous()), weight, bias
+    return noise, lr, weight, bias
 
 
 def truth(*tensors):

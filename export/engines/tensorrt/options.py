@@ -43,7 +43,7 @@ OPTIONS = (
     click.Option(
         ["--inject"],
         type=FORMS,
-        default="plugin",
+        default="native",
         show_default=True,
         help=f"{NAME}: the same for the injected convolution.",
     ),

@@ -65,7 +65,7 @@ def test_each_kind_takes_what_concerns_it():
         "profiles": ("256x512",),
         "max_autotune": True,
         "workspace": 3,
-        "inject": "native",
+        "inject": "plugin",
     }
     requests = EngineRequests.of(["inductor", "tensorrt", "tensorrt-rtx"], given(**typed))
     assert list(requests.configs) == ["tensorrt", "tensorrt-rtx", "inductor"]
@@ -77,7 +77,7 @@ def test_each_kind_takes_what_concerns_it():
         components=("step",),
         pictures=((Span.at(256), Span.at(512)),),
         workspace=3 << 20,
-        forms=Forms("native", "native"),
+        forms=Forms("native", "plugin"),
         verify=False,
     )
     assert requests.configs["tensorrt-rtx"] == RtxConfig(

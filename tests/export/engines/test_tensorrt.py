@@ -41,7 +41,7 @@ def write_graph(path, rows: int | str = "rows"):
     """Two of our operators, with pointers to their kernels."""
     value = helper.make_tensor_value_info
     nodes = [
-        helper.make_node("DepthwiseInject", ["u", "w", "b"], ["a"], domain="dit4sr", channels=8, **OURS),
+        helper.make_node("DepthwiseInject", ["u", "u", "w", "b"], ["a"], domain="dit4sr", channels=8, **OURS),
         helper.make_node("JointAttentionDual", ["a"] * 4, ["n", "l"], domain="dit4sr", heads=1, **OURS),
         helper.make_node("Cast", ["n"], ["x"], to=onnx.TensorProto.FLOAT16),
         helper.make_node("Softmax", ["l"], ["y"]),
@@ -62,7 +62,7 @@ def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
     path = tmp_path / "step.onnx"
     inputs = write_graph(path)
     before = path.read_bytes()
-    found = prepared(path, inputs, Profile("", {"rows": Span.at(2)}), Forms())
+    found = prepared(path, inputs, Profile("", {"rows": Span.at(2)}), Forms(depthwise_inject="plugin"))
     model = onnx.load_from_string(found.content)
     assert path.read_bytes() == before
     assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [2, 4]
@@ -76,7 +76,7 @@ def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
     assert plugin == {"channels", *OURS}
     assert native == {"heads"}
 
-    turned = Forms(joint_attention="plugin", depthwise_inject="native")
+    turned = Forms(joint_attention="plugin")
     free = prepared(path, inputs, Profile("", {"rows": Span(1, 2, 4)}), turned)
     assert (
         onnx.load_from_string(free.content).graph.input[0].type.tensor_type.shape.dim[0].dim_param == "rows"
@@ -195,10 +195,9 @@ def test_an_attention_that_is_not_fused_is_refused(tmp_path, toy):
 
 def test_our_kernels_are_not_built_for_free_sizes(tmp_path, toy):
     bundle = with_graph(toy)
-    wanted = config(tmp_path, components=("step",), sizes={"rows": Span(1, 2, 4)}, verify=False)
+    native = config(tmp_path, components=("step",), sizes={"rows": Span(1, 2, 4)}, verify=False)
     with pytest.raises(BadInputError, match="leak memory"):
-        add_to(bundle, wanted, tools=tools(FakeGpu()))
-    native = replace(wanted, forms=Forms(depthwise_inject="native"))
+        add_to(bundle, replace(native, forms=Forms(depthwise_inject="plugin")), tools=tools(FakeGpu()))
     assert add_to(bundle, native, tools=tools(FakeGpu())).engines[0].plan.ranges
 
 
@@ -276,17 +275,18 @@ def test_what_cannot_succeed_is_refused_first(toy, kind):
 
 def test_libraries_that_do_not_go_together_are_refused(toy, monkeypatch):
     old = other(version="11.1.0.106")
+    ours = TensorRtConfig(forms=Forms(depthwise_inject="plugin"))
     monkeypatch.setattr(np, "__version__", "2.4.6")
     with pytest.raises(
         IncompatibleError, match=r"does not understand NumPy 2\.4\.6; pip install 'numpy<2.4'"
     ):
-        preflight(toy, TensorRtConfig(), old)
-    preflight(toy, TensorRtConfig(forms=Forms("native", "native")), old)
+        preflight(toy, ours, old)
+    preflight(toy, TensorRtConfig(), old)
     with monkeypatch.context() as patch:
         patch.setattr("importlib.util.find_spec", lambda name: None if name == "triton" else object())
         with pytest.raises(MissingDependencyError, match="need triton; pip install triton, or build with"):
-            preflight(toy, TensorRtConfig(), other())
-        preflight(toy, TensorRtConfig(forms=Forms("native", "native")), other())
+            preflight(toy, ours, other())
+        preflight(toy, TensorRtConfig(), other())
     fp8 = replace(toy, manifest=replace(toy.manifest, model=replace(toy.card, precision="fp8")))
     with pytest.raises(IncompatibleError, match="sm_86 has no FP8; expected sm_89"):
         preflight(fp8, TensorRtConfig(), other(architecture="sm_86"))

@@ -77,7 +77,13 @@ PHOTOS = {
 
 @pytest.mark.parametrize("stripped", [False, True], ids=["whole", "stripped"])
 def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stripped):
-    words = ["--builder-level", 5, "--workspace", 512, *(["--weight-stripped"] if stripped else [])]
+    words = [
+        "--builder-level",
+        5,
+        "--workspace",
+        512,
+        *(["--weight-stripped", "--inject", "plugin"] if stripped else []),
+    ]
     assert build(exported.path, "--engine", "tensorrt", *words) == 0
     assert capsys.readouterr().out == f"{exported.path}: tensorrt for sm_90\n"
     assert {(request.level, request.workspace) for request in compiler.requests} == {(5, 512 << 20)}
@@ -93,7 +99,8 @@ def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stri
         if engine.component == "step":
             report = engine.plan.report
             assert (report.attentions, report.fused_attentions) == (3, 3)
-            assert engine.plugins == (f"dit4sr::DepthwiseInject@{DIGESTS['DepthwiseInject']}",)
+            ours = (f"dit4sr::DepthwiseInject@{DIGESTS['DepthwiseInject']}",)
+            assert engine.plugins == (ours if stripped else ())
 
     for size, options in PHOTOS.values():
         ours, theirs = (
@@ -114,7 +121,7 @@ def test_every_operator_of_ours_has_a_digest(unrounded):
 def test_attentions_without_a_kernel_are_exit_6(exported, compiler, capsys):
     compiler.unfused = 1
     before = (exported.path / MANIFEST).read_bytes()
-    words = (exported.path, "--engine", "tensorrt", "--components", "step", "--inject", "native")
+    words = (exported.path, "--engine", "tensorrt", "--components", "step")
     assert build(*words) == 6
     said = capsys.readouterr().err
     assert "2 of 3 attentions are fused; expected all; build with --attention plugin" in said

@@ -102,6 +102,13 @@ def test_an_attentions_scores_count_though_no_tensor_shows_them():
     assert demand_of(attention, {}).peak_bytes == 4 * 4 * 50 * 24 + SCORES_HELD * scores
 
 
+def test_an_injection_is_priced_alike_in_both_versions_of_the_operator():
+    stream, weights = (2, 4, 5, 8), [(3, 3, 8), (8,)]
+    assert macs("DepthwiseInject", [stream, stream, *weights], [stream], {}) == 9 * 2 * 4 * 5 * 8
+    both = (2, 2, 4, 5, 8)
+    assert macs("DepthwiseInject", [both, *weights], [both], {}) == 9 * 2 * 4 * 5 * 8
+
+
 def test_a_shape_that_is_not_stated_is_refused():
     with pytest.raises(BadInputError, match="does not say what shape"):
         demand_of(outline([node("Gelu", "x", "y")], "", x=(FLOAT, (1,))), {})
