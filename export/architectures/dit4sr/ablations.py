@@ -18,27 +18,23 @@ from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
 from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
-from dit4sr.export.architectures.dit4sr.released.streams import Grid
+from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
 
 
 class UnfusedAttention(PackedAttention):
     """Attention as released: heads split, joined and attended to by standard operators, not by ours."""
 
-    def forward(self, image: Tensor, text: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def attend(self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None) -> Streams:
         """Compute what `PackedAttention` computes, by standard operators."""
-        noise, lr = image.unbind(1)
-        noise_heads = self._heads(self.noise_qkv(noise), self.norm_q, self.norm_k)
-        streams = [noise_heads, self._lr_heads(self.lr_qkv(lr), noise_heads)]
+        noise = self._heads(noise_qkv, self.norm_q, self.norm_k)
+        streams = [noise, self._lr_heads(lr_qkv, noise)]
         if self.role is TextRole.FULL:
             streams.append(self._heads(self.text_qkv(text), self.text_norm_q, self.text_norm_k))
         elif self.role is TextRole.READ:
             key, value = (self._split(part) for part in self.text_kv(text).chunk(2, dim=-1))
             streams.append(Heads(key[:, :, :0], normalise_heads(key, self.text_norm_k), value))
-        noise_answer, lr_answer, *text_answer = attend(streams)
-        if self.config.lr_residual:
-            lr_answer = lr_answer + lr
-        answers = torch.stack([self.noise_out(noise_answer), self.lr_out(lr_answer)], dim=1)
-        return answers, self.text_out(text_answer[0]) if self.role is TextRole.FULL else None
+        answers = attend(streams)
+        return Streams(*(answers if self.role is TextRole.FULL else answers[:2]))
 
     def _lr_heads(self, qkv: Tensor, noise: Heads) -> Heads:
         if self.config.flavour is Flavour.OWN:
@@ -50,15 +46,14 @@ class UnfusedAttention(PackedAttention):
 class UnfusedFeedForward(InjectedFeedForward):
     """The injection as released: tokens become pictures for a convolution, and tokens again."""
 
-    def inject(self, expanded: Tensor, grid: Grid) -> Tensor:
+    def inject(self, noise: Tensor, lr: Tensor, grid: Grid) -> Tensor:
         """Compute what `InjectedFeedForward` computes, by a convolution over pictures."""
         if self.injection is not Injection.CONVOLUTION:
-            return super().inject(expanded, grid)
-        noise, lr = F.gelu(expanded, approximate="tanh").unbind(1)
+            return super().inject(noise, lr, grid)
         picture = lr.unflatten(1, grid).permute(0, 3, 1, 2)
         filters = self.taps.permute(2, 0, 1)[:, None]
         filtered = F.conv2d(picture, filters, self.tap_bias, padding=1, groups=len(filters))
-        return torch.stack([noise + filtered.flatten(2).transpose(1, 2), lr], dim=1)
+        return noise + filtered.flatten(2).transpose(1, 2)
 
 
 class SeparateProjections(nn.Module):

@@ -12,7 +12,7 @@ import torch
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
-from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
+from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_widths
 from dit4sr.export.architectures.dit4sr.layout import meta_transformer
 from dit4sr.export.architectures.mac_count import counted_macs
 from dit4sr.export.architectures.summary import MacCount
@@ -55,8 +55,8 @@ def simplified_macs(config: TransformerConfig, latent: tuple[int, int], text_tok
             torch.empty(1, config.in_channels, *latent),
             torch.empty(1, tokens, config.width),
             torch.empty(1, text_tokens, config.width),
-            torch.empty(1, modulation_width(config)),
             torch.empty(1, tokens, config.width),
+            *(torch.empty(1, width) for width in modulation_widths(config).values()),
         )
     without_lr = _released(config, latent, text_tokens, with_lr=False)
     return _split_shared(counted_macs(model, inputs, GROUPS), without_lr, {"noise MLP": "LR MLP"})

@@ -9,7 +9,7 @@ import torch
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES, Denoiser
-from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
+from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_widths
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
 from dit4sr.export.architectures.step import Step, step_recipes
@@ -60,7 +60,7 @@ class Dit4sr:
 
     def components(self) -> list[ComponentSource]:
         """The components `prepare` and `step`."""
-        config = self.config
+        config, widths = self.config, modulation_widths(self.config)
         with torch.device("meta"):
             prepare, step = Prepare(config), Step(Denoiser(config))
         return [
@@ -74,7 +74,7 @@ class Dit4sr:
                     _floats("timesteps", "steps"),
                     _floats("positions", "tokens", config.width),
                 ),
-                ("lr_tokens", "text_tokens", "modulation"),
+                ("lr_tokens", "text_tokens", *widths),
                 prepare_recipes(config),
                 self.weights,
             ),
@@ -88,8 +88,8 @@ class Dit4sr:
                     _floats("coefficients", 3),
                     _floats("lr_tokens", "rows", "tokens", config.width),
                     _floats("text_tokens", "rows", "text", config.width),
-                    _floats("modulation", "rows", modulation_width(config)),
                     _floats("positions", "tokens", config.width),
+                    *(_floats(name, "rows", width) for name, width in widths.items()),
                 ),
                 ("next_latent", "velocity"),
                 step_recipes(denoiser_recipes(config)),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
 from dit4sr.kernels.joint_attention.torch_op import (
     joint_attention,
     joint_attention_dual,
@@ -45,53 +46,47 @@ class PackedAttention(nn.Module):
         if role is not TextRole.ABSENT:
             self.text_norm_k = nn.Parameter(torch.ones(head_dim))
 
-    def forward(self, image: Tensor, text: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Attend, and return the outputs of the image streams and, where the text asks, of the text."""
-        noise, lr = image.unbind(1)
-        noise_qkv, lr_qkv = self.noise_qkv(noise), self.lr_qkv(lr)
-        text_answer = None
+    def forward(self, streams: Streams) -> Streams:
+        """Let the streams read one another; text is answered only where it asks."""
+        noise_qkv, lr_qkv = self.noise_qkv(streams.noise), self.lr_qkv(streams.lr)
+        answers = self.attend(noise_qkv, lr_qkv, streams.text)
+        assert answers.lr is not None
+        assert streams.lr is not None
+        lr_answer = answers.lr + streams.lr if self.config.lr_residual else answers.lr
+        return Streams(
+            self.noise_out(answers.noise),
+            self.lr_out(lr_answer),
+            None if answers.text is None else self.text_out(answers.text),
+        )
 
+    def attend(self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None) -> Streams:
+        """Attend to packed projections of the image streams and, where there is text, to its tokens."""
         if not self.config.lr_joins_attention:
-            noise_answer, lr_answer, text_answer = self._apart(noise_qkv, lr_qkv, text)
-        elif self.role is TextRole.FULL:
-            noise_answer, lr_answer, text_answer = joint_attention(
-                noise_qkv,
-                lr_qkv,
-                self.text_qkv(text),
-                self.norm_q,
-                self.norm_k,
-                self.text_norm_q,
-                self.text_norm_k,
-            )
-        elif self.role is TextRole.READ:
-            noise_answer, lr_answer = joint_attention_final(
-                noise_qkv, lr_qkv, self.text_kv(text), self.norm_q, self.norm_k, self.text_norm_k
-            )
-        else:
-            noise_answer, lr_answer = joint_attention_dual(noise_qkv, lr_qkv, self.norm_q, self.norm_k)
+            return self._attend_apart(noise_qkv, lr_qkv, text)
+        norms = (self.norm_q, self.norm_k)
+        if self.role is TextRole.FULL:
+            text_norms = (self.text_norm_q, self.text_norm_k)
+            return Streams(*joint_attention(noise_qkv, lr_qkv, self.text_qkv(text), *norms, *text_norms))
+        if self.role is TextRole.READ:
+            text_kv = self.text_kv(text)
+            return Streams(*joint_attention_final(noise_qkv, lr_qkv, text_kv, *norms, self.text_norm_k))
+        return Streams(*joint_attention_dual(noise_qkv, lr_qkv, *norms))
 
-        if self.config.lr_residual:
-            lr_answer = lr_answer + lr
-        answers = torch.stack([self.noise_out(noise_answer), self.lr_out(lr_answer)], dim=1)
-        return answers, None if text_answer is None else self.text_out(text_answer)
-
-    def _apart(
-        self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _attend_apart(self, noise_qkv: Tensor, lr_qkv: Tensor, text: Tensor | None) -> Streams:
         """Attend as in variant a, the LR stream in a softmax of its own, without a fused operator."""
         noise, lr = (self._heads(qkv, self.norm_q, self.norm_k) for qkv in (noise_qkv, lr_qkv))
         [lr_answer] = attend([lr])
         if text is None:
             [noise_answer] = attend([noise])
-            return noise_answer, lr_answer, None
+            return Streams(noise_answer, lr_answer)
         if self.role is TextRole.FULL:
             asking = self._heads(self.text_qkv(text), self.text_norm_q, self.text_norm_k)
             noise_answer, text_answer = attend([noise, asking])
-            return noise_answer, lr_answer, text_answer
+            return Streams(noise_answer, lr_answer, text_answer)
         key, value = (self._split(part) for part in self.text_kv(text).chunk(2, dim=-1))
         silent = Heads(key[:, :, :0], normalise_heads(key, self.text_norm_k), value)
         noise_answer, _ = attend([noise, silent])
-        return noise_answer, lr_answer, None
+        return Streams(noise_answer, lr_answer)
 
     def _heads(self, qkv: Tensor, norm_q: Tensor, norm_k: Tensor) -> Heads:
         query, key, value = (self._split(part) for part in qkv.chunk(3, dim=-1))

@@ -1,4 +1,8 @@
-"""One simplified block, on two tensors: image (noise and LR together) and text."""
+"""One simplified block: every stream a tensor of its own, so that each result finds one reader.
+
+A compiler fuses a bias, an activation, a norm, a gate and a residual into the kernel before or after where
+only one reads them; of streams stacked into one tensor it would write every step out.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ from torch import Tensor, nn
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention, TextRole
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, Modulation, layer_norm
+from dit4sr.export.architectures.dit4sr.released.streams import Grid, Modulation, Streams, layer_norm
 
 
 class SimplifiedBlock(nn.Module):
-    """A block on two tensors: image ``[R, 2, N, D]`` (noise, then LR) and text ``[R, M, D]``."""
+    """A block on the tokens of noise, LR and text, ``[R, N, D]``, ``[R, N, D]`` and ``[R, M, D]``."""
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
@@ -27,36 +31,36 @@ class SimplifiedBlock(nn.Module):
             self.text_expand = nn.Linear(config.width, config.hidden_width)
             self.text_contract = nn.Linear(config.hidden_width, config.width)
 
-    def forward(
-        self, image: Tensor, text: Tensor, chunks: Iterator[Tensor], grid: Grid
-    ) -> tuple[Tensor, Tensor]:
-        """Pass image and text through the block, taking modulations from ``chunks`` in checkpoint order."""
-        joint, mlp, *dual = [take_modulation(chunks, axes=2) for _ in range(3 if self.dual else 2)]
-        normed = layer_norm(image)
-
+    def forward(self, streams: Streams, modulation: Tensor, grid: Grid) -> Streams:
+        """Pass the streams through the block; ``modulation`` ``[R, S]`` is laid out as in the checkpoint."""
+        chunks = iter(modulation.split(streams.noise.shape[-1], dim=-1))
+        joint, mlp, *dual = [take_modulation(chunks) for _ in range(3 if self.dual else 2)]
         if self.final:
-            scale, shift = next(chunks), next(chunks)
-            text_joint = Modulation(shift[:, None], scale[:, None])
+            scale, shift = (next(chunks)[:, None] for _ in range(2))
+            text_joint = Modulation(shift, scale)
         else:
-            text_joint, text_mlp = take_modulation(chunks, axes=1), take_modulation(chunks, axes=1)
+            text_joint, text_mlp = take_modulation(chunks), take_modulation(chunks)
 
-        attended, text_attended = self.attn(joint.enter(normed), text_joint.enter(layer_norm(text)))
-        image = image + joint.leave(attended)
+        normed = streams.each(layer_norm, layer_norm)
+        attended = self.attn(normed.each(joint.enter, text_joint.enter))
+        streams = streams.plus(attended.each(joint.leave, text_joint.leave))
         for second in dual:
-            attended, _ = self.attn2(second.enter(normed), None)
-            image = image + second.leave(attended)
+            streams = streams.plus(self.attn2(normed.each(second.enter)).each(second.leave))
 
-        restored = self.ff(mlp.enter(layer_norm(image)), grid)
-        image = image[:, : restored.shape[1]] + mlp.leave(restored)
+        restored = self.ff(streams.each(layer_norm).each(mlp.enter), grid)
+        streams = streams.plus(restored.each(mlp.leave))
         if self.final:
-            return image, text
+            return streams
+        return streams._replace(text=self.read(streams.text, text_mlp))
 
-        text = text + text_joint.leave(text_attended)
-        hidden = F.gelu(self.text_expand(text_mlp.enter(layer_norm(text))), approximate="tanh")
-        return image, text + text_mlp.leave(self.text_contract(hidden))
+    def read(self, text: Tensor | None, modulation: Modulation) -> Tensor:
+        """Pass the text through its MLP, which no other stream takes part in."""
+        assert text is not None
+        hidden = F.gelu(self.text_expand(modulation.enter(layer_norm(text))), approximate="tanh")
+        return text + modulation.leave(self.text_contract(hidden))
 
 
-def take_modulation(chunks: Iterator[Tensor], axes: int) -> Modulation:
-    """Take the next shift, scale and gate, broadcast over ``axes`` axes between rows and channels."""
-    shape = (slice(None), *[None] * axes)
-    return Modulation(next(chunks)[shape], next(chunks)[shape], next(chunks)[shape])
+def take_modulation(chunks: Iterator[Tensor]) -> Modulation:
+    """Take the next shift, scale and gate, the same for all tokens of a row."""
+    shift, scale, gate = (next(chunks)[:, None] for _ in range(3))
+    return Modulation(shift, scale, gate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
@@ -11,7 +10,7 @@ from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
 from dit4sr.export.architectures.dit4sr.deployed.prepare import patch_convolution, patch_tokens
 from dit4sr.export.architectures.dit4sr.released.embedding import unpatchify
-from dit4sr.export.architectures.dit4sr.released.streams import Modulation, layer_norm
+from dit4sr.export.architectures.dit4sr.released.streams import Modulation, Streams, layer_norm
 from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
 
 ROUNDED_MODULES = (PackedAttention, InjectedFeedForward)
@@ -29,16 +28,14 @@ class Denoiser(nn.Module):
         self.output = nn.Linear(config.width, config.patch_size**2 * config.out_channels)
 
     def forward(
-        self, latent: Tensor, lr_tokens: Tensor, text_tokens: Tensor, modulation: Tensor, positions: Tensor
+        self, latent: Tensor, lr_tokens: Tensor, text_tokens: Tensor, positions: Tensor, *modulations: Tensor
     ) -> Tensor:
-        """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, ``modulation`` for one step."""
+        """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, the modulations of one step."""
         grid = token_grid(latent, self.config.patch_size)
-        chunks = iter(modulation.split(self.config.width, dim=-1))
-
-        noise, text = patch_tokens(self.patch, latent) + positions, text_tokens
-        image = torch.stack([noise, lr_tokens], dim=1)
-        for block in self.blocks:
-            image, text = block(image, text, chunks, grid)
-        scale, shift = next(chunks), next(chunks)
-        closing = Modulation(shift[:, None], scale[:, None])
-        return unpatchify(self.output(closing.enter(layer_norm(image[:, 0]))), grid, self.config.patch_size)
+        streams = Streams(patch_tokens(self.patch, latent) + positions, lr_tokens, text_tokens)
+        *own, closing = modulations
+        for block, modulation in zip(self.blocks, own, strict=True):
+            streams = block(streams, modulation, grid)
+        scale, shift = closing[:, None].chunk(2, dim=-1)
+        tokens = self.output(Modulation(shift, scale).enter(layer_norm(streams.noise)))
+        return unpatchify(tokens, grid, self.config.patch_size)

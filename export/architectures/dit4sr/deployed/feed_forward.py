@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Injection, TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.streams import Grid
+from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
 from dit4sr.kernels.depthwise_inject.torch_op import depthwise_inject
 
 
@@ -32,21 +32,27 @@ class InjectedFeedForward(nn.Module):
             case Injection.NONE:
                 pass
 
-    def forward(self, image: Tensor, grid: Grid) -> Tensor:
-        """Map ``[R, 2, N, D]`` to the same shape, or to the noise stream alone if nobody reads the other."""
-        hidden = self.inject(self.expand(image), grid)
-        tokens: Tensor = self.contract(hidden[:, :1] if self.noise_only else hidden)
-        return tokens
+    def forward(self, streams: Streams, grid: Grid) -> Streams:
+        """Widen the image streams ``[R, N, D]``, let LR help noise, and narrow what anybody still reads."""
+        noise, lr = (self.activated(stream) for stream in (streams.noise, streams.lr))
+        injected = self.inject(noise, lr, grid)
+        return Streams(self.contract(injected), None if self.noise_only else self.contract(lr))
 
-    def inject(self, expanded: Tensor, grid: Grid) -> Tensor:
-        """Activate both streams and add the LR stream's contribution to the noise stream."""
-        if self.injection is Injection.CONVOLUTION:
-            maps: Tensor = expanded.unflatten(2, grid)
-            injected: Tensor = depthwise_inject(maps, self.taps, self.tap_bias)
-            return injected.flatten(2, 3)
-        hidden = F.gelu(expanded, approximate="tanh")
-        if self.injection is Injection.NONE:
-            return hidden
-        noise, lr = hidden.unbind(1)
-        added = self.injected(lr) if self.injection is Injection.LINEAR else lr * self.factor
-        return torch.stack([noise + added, lr], dim=1)
+    def activated(self, stream: Tensor | None) -> Tensor:
+        """Project and activate one stream: a product whose epilogue is its bias and GELU."""
+        return F.gelu(self.expand(stream), approximate="tanh")
+
+    def inject(self, noise: Tensor, lr: Tensor, grid: Grid) -> Tensor:
+        """Add the LR stream's contribution to the noise stream, both activated."""
+        match self.injection:
+            case Injection.CONVOLUTION:
+                maps = (stream.unflatten(1, grid) for stream in (noise, lr))
+                injected: Tensor = depthwise_inject(*maps, self.taps, self.tap_bias)
+                return injected.flatten(1, 2)
+            case Injection.LINEAR:
+                linear: Tensor = self.injected(lr)
+                return noise + linear
+            case Injection.CHANNEL:
+                return noise + lr * self.factor
+            case _:
+                return noise

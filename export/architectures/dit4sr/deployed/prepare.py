@@ -14,24 +14,25 @@ class Prepare(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
+        self.widths = list(modulation_widths(config).values())
         self.patch = patch_convolution(config)
         self.context = nn.Linear(config.joint_attention_dim, config.width)
         self.steering = TimeTextEmbedding(config)
-        self.modulation = nn.Linear(config.width, modulation_width(config))
+        self.modulation = nn.Linear(config.width, sum(self.widths))
 
     def forward(
         self, condition: Tensor, text: Tensor, pooled: Tensor, timesteps: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Make LR tokens ``[R, N, D]``, text tokens ``[R, M, D]`` and all steps' modulations ``[T, R, S]``.
+    ) -> tuple[Tensor, ...]:
+        """Make LR tokens ``[R, N, D]``, text tokens ``[R, M, D]``, and the blocks' modulations ``[T, R, S]``.
 
         The AdaLN matrices, 28 % of all parameters, are multiplied once with all steps instead of once a step.
         """
         steering = F.silu(self.steering(timesteps[:, None], pooled[None]))
-        modulation: Tensor = self.modulation(steering.flatten(0, 1))
+        modulation = self.modulation(steering.flatten(0, 1)).unflatten(0, steering.shape[:2])
         return (
             patch_tokens(self.patch, condition) + positions,
             self.context(text),
-            modulation.unflatten(0, steering.shape[:2]),
+            *modulation.split(self.widths, dim=-1),
         )
 
 
@@ -47,10 +48,14 @@ def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
     return patches.flatten(2).transpose(1, 2)
 
 
-def modulation_width(config: TransformerConfig) -> int:
-    """Number of modulation values for one step and row, S in shapes (499,200 at full size)."""
-    chunks = 2  # the closing norm
+def modulation_widths(config: TransformerConfig) -> dict[str, int]:
+    """Number of modulation values for one step and row, S in shapes, by the tensor that holds them.
+
+    Every block's are a tensor of their own, and so are the closing norm's.
+    """
+    chunks = {}
     for layer in range(config.num_layers):
-        chunks += 9 if config.is_dual(layer) else 6
-        chunks += 2 if config.is_final(layer) else 6
-    return chunks * config.width
+        image, text = 9 if config.is_dual(layer) else 6, 2 if config.is_final(layer) else 6
+        chunks[f"modulation.{layer}"] = image + text
+    chunks["modulation.closing"] = 2
+    return {name: count * config.width for name, count in chunks.items()}

@@ -9,13 +9,14 @@ from support.networks import seeded_transformer, tiny_config
 from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.export.architectures.dit4sr.ablations import ABLATED, SeparateProjections
 from dit4sr.export.architectures.dit4sr.config import Flavour
-from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_width
+from dit4sr.export.architectures.dit4sr.deployed.prepare import modulation_widths
 from dit4sr.export.architectures.dit4sr.simplify import simplify
 
 
 def conditions(config) -> tuple[torch.Tensor, ...]:
     noise = torch.Generator().manual_seed(1)
-    shapes = ((2, 16, 8, 12), (2, 24, 128), (2, 5, 128), (2, modulation_width(config)), (24, 128))
+    modulations = [(2, width) for width in modulation_widths(config).values()]
+    shapes = ((2, 16, 8, 12), (2, 24, 128), (2, 5, 128), (24, 128), *modulations)
     return tuple(0.5 * torch.randn(shape, generator=noise, dtype=torch.float64) for shape in shapes)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from dit4sr.export.architectures.dit4sr import recipes
 from dit4sr.export.architectures.dit4sr.config import Flavour, Injection, TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
-from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_width
+from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_widths
 from dit4sr.export.architectures.dit4sr.layout import discarded_tensors, read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
 from dit4sr.export.architectures.dit4sr.simplify import resident_parameters, simplify
@@ -100,10 +100,13 @@ def test_all_modulations_are_one_product(config):
     """`Prepare` gives each step what the released AdaLN layers do, in the order the denoiser takes it."""
     model, inputs = seeded_transformer(config), inputs_for(config)
     timesteps = torch.tensor([999.0, 500.0, 3.0])
-    _, _, modulation = simplify(model).prepare(
+    _, _, *modulations = simplify(model).prepare(
         inputs["condition"], inputs["text"], inputs["pooled"], timesteps, model.pos_embed.positions((8, 8))
     )
-    assert modulation.shape == (3, 2, modulation_width(config))
+    assert [part.shape for part in modulations] == [
+        (3, 2, width) for width in modulation_widths(config).values()
+    ]
+    modulation = torch.cat(modulations, dim=-1)
     for step, time in enumerate(timesteps):
         steering = model.time_text_embed(time.expand(2), inputs["pooled"])
         layers = [model.get_submodule(key) for key in recipes.modulation_keys(config)]
@@ -114,7 +117,7 @@ def test_all_modulations_are_one_product(config):
 def test_hoisted_tokens_are_the_released_ones():
     config = tiny_config()
     model, inputs = seeded_transformer(config), inputs_for(config, (8, 20))
-    lr_tokens, text_tokens, _ = simplify(model).prepare(
+    lr_tokens, text_tokens, *_ = simplify(model).prepare(
         inputs["condition"],
         inputs["text"],
         inputs["pooled"],
@@ -134,12 +137,13 @@ def test_simplified_equals_released(config, latent, rows):
     prepare, denoiser = simplify(model)
     positions = model.pos_embed.positions((latent[0] // 2, latent[1] // 2))
     timesteps = torch.tensor([1000.0, 731.0, 8.9286])
-    lr_tokens, text_tokens, modulation = prepare(
+    lr_tokens, text_tokens, *modulations = prepare(
         inputs["condition"], inputs["text"], inputs["pooled"], timesteps, positions
     )
     for step, time in enumerate(timesteps):
         expected = model(**{**inputs, "timestep": time.expand(rows)})
-        velocity = denoiser(inputs["latent"], lr_tokens, text_tokens, modulation[step], positions)
+        own = [modulation[step] for modulation in modulations]
+        velocity = denoiser(inputs["latent"], lr_tokens, text_tokens, positions, *own)
         assert (velocity - expected).abs().max() <= 1e-12 * expected.abs().max()
 
 
