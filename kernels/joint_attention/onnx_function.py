@@ -1,36 +1,33 @@
 """JointAttention in ONNX: one node of domain `dit4sr`, and its body of standard operators.
 
 The exporter inlines every function it knows, so it is only told to emit the bare node (`translation_table`),
-and the body joins the finished model (`attach`), which also decides what TensorRT makes of the node:
+and the body joins the finished model (`attach`). ONNX Runtime inlines that body. What TensorRT makes of the
+node is decided when a plan is built: a plugin's kernel, or the body in `native_function.py`.
 
-- `plugin`: the node's attributes point the parser to our kernel;
-- `native`: they do not, and the parser descends into the body. There it meets `TRT_Attention`, by which name
-  it knows its own fused attention, whatever the domain. ONNX Runtime does not, and inlines that body too.
+Inside the body stands `TRT_Attention`, by which name TensorRT knows its own fused attention, whatever the
+domain. ONNX Runtime does not, and inlines that body too.
 """
 
 # An operator has as many inputs as its mathematics.
 # ruff: noqa: PLR0917
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import onnx.defs
 import onnx_ir
-import onnxscript
 import torch
 from onnx_ir import DataType, Value
 
 from dit4sr.kernels.joint_attention import torch_op as operator  # noqa: F401  (registers the operators named below)
 from dit4sr.kernels.joint_attention.reference import EPSILON
+from dit4sr.kernels.onnx_domain import DOMAIN, PLUGIN, Operators
 
 __all__ = ["attach", "translation_table"]
 
-_DOMAIN = onnxscript.values.Opset("dit4sr", 1)
-_PLUGIN = {"plugin_namespace": _DOMAIN.domain, "plugin_version": "1", "aot": 1}
-
 _IMAGE_STREAMS = ("noise_qkv", "lr_qkv")
 _IMAGE_NORMS = ("norm_q", "norm_k")
-_INPUTS = {
+INPUTS = {
     "JointAttention": (*_IMAGE_STREAMS, "text_qkv", *_IMAGE_NORMS, "text_norm_q", "text_norm_k"),
     "JointAttentionFinal": (*_IMAGE_STREAMS, "text_kv", *_IMAGE_NORMS, "text_norm_k"),
     "JointAttentionDual": (*_IMAGE_STREAMS, *_IMAGE_NORMS),
@@ -49,10 +46,10 @@ def _register_schema(name: str) -> None:
     kind = onnx.defs.OpSchema.AttrType
     definition = schema(
         name,
-        _DOMAIN.domain,
-        _DOMAIN.version,
+        DOMAIN.domain,
+        DOMAIN.version,
         "One softmax over the tokens of all streams, queries and keys RMS-normalised per head.",
-        inputs=[schema.FormalParameter(tensor, "T") for tensor in _INPUTS[name]],
+        inputs=[schema.FormalParameter(tensor, "T") for tensor in INPUTS[name]],
         outputs=[schema.FormalParameter(tensor, "T") for tensor in _OUTPUTS[name]],
         type_constraints=[("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "")],
         attributes=[
@@ -76,8 +73,8 @@ def _register_schema(name: str) -> None:
     onnx.defs.register_schema(definition)
 
 
-for _name in _INPUTS:
-    if not onnx.defs.has(_name, _DOMAIN.domain):
+for _name in INPUTS:
+    if not onnx.defs.has(_name, DOMAIN.domain):
         _register_schema(_name)
 
 
@@ -90,24 +87,24 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
             "heads": packed_width // (3 * head_dim),
             "head_dim": head_dim,
             "copied": int(lr_qkv.shape[2] != packed_width),
-            **_PLUGIN,
+            **PLUGIN,
         }
 
     def joint(
         noise_qkv: Any, lr_qkv: Any, text: Any, norm_q: Any, norm_k: Any, text_norm_q: Any, text_norm_k: Any
     ) -> Any:
-        return _DOMAIN.JointAttention(
+        return DOMAIN.JointAttention(
             *(noise_qkv, lr_qkv, text, norm_q, norm_k, text_norm_q, text_norm_k),
             **attributes(noise_qkv, lr_qkv, norm_k),
         )
 
     def final(noise_qkv: Any, lr_qkv: Any, text: Any, norm_q: Any, norm_k: Any, text_norm_k: Any) -> Any:
-        return _DOMAIN.JointAttentionFinal(
+        return DOMAIN.JointAttentionFinal(
             *(noise_qkv, lr_qkv, text, norm_q, norm_k, text_norm_k), **attributes(noise_qkv, lr_qkv, norm_k)
         )
 
     def dual(noise_qkv: Any, lr_qkv: Any, norm_q: Any, norm_k: Any) -> Any:
-        return _DOMAIN.JointAttentionDual(
+        return DOMAIN.JointAttentionDual(
             *(noise_qkv, lr_qkv, norm_q, norm_k), **attributes(noise_qkv, lr_qkv, norm_k)
         )
 
@@ -118,61 +115,27 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def attach(model: onnx_ir.Model, form: Literal["plugin", "native"] = "plugin") -> None:
+def attach(model: onnx_ir.Model) -> None:
     """Give an exported model the nodes' bodies, in the model's own opset. The last step of an export."""
-    nodes = [n for n in model.graph.all_nodes() if n.domain == _DOMAIN.domain and n.op_type in _INPUTS]
+    nodes = [n for n in model.graph.all_nodes() if n.domain == DOMAIN.domain and n.op_type in INPUTS]
     bodies = {
-        (node.op_type, _Shape(*(node.attributes[field].as_int() for field in _Shape._fields)))
-        for node in nodes
+        (node.op_type, Shape(*(node.attributes[field].as_int() for field in Shape._fields))) for node in nodes
     }
     if len(bodies) != len({name for name, _ in bodies}):
         raise ValueError(f"one model has one flavour and one head count, found {sorted(bodies)}")
-    functions = [_body(name, shape) for name, shape in sorted(bodies)]
+    functions = [body(name, shape) for name, shape in sorted(bodies)]
     for function in [*functions, _attention()] if functions else []:
-        function.opset_imports.update({"": model.opset_imports[""], _DOMAIN.domain: _DOMAIN.version})
+        function.opset_imports.update({"": model.opset_imports[""], DOMAIN.domain: DOMAIN.version})
         model.functions[function.identifier()] = function
-        model.opset_imports[_DOMAIN.domain] = _DOMAIN.version
-    for node in nodes:
-        for name, value in _PLUGIN.items():
-            if form == "plugin":
-                node.attributes[name] = onnx_ir.convenience.convert_attribute(name, value)
-            else:
-                node.attributes.pop(name, None)
+        model.opset_imports[DOMAIN.domain] = DOMAIN.version
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
     """The operator, flavour and sizes that a function body is written for."""
 
     heads: int
     head_dim: int
     copied: int
-
-
-class _Operators:
-    """Builder of ONNX nodes by operator: `op.Concat(a, b, axis=2)` adds a node and returns its output."""
-
-    def __init__(self) -> None:
-        self.tape = onnx_ir.tape.Tape()
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*inputs: Value, domain: str = "", outputs: int = 1, **attributes: Any) -> Any:
-            values = self.tape.op_multi_out(name, inputs, attributes, domain=domain, num_outputs=outputs)
-            return values[0] if outputs == 1 else values
-
-        return call
-
-    def integers(self, *values: int) -> Any:
-        """Add a constant shape, axis or position."""
-        return self.Constant(value_ints=values)
-
-    def number(self, value: float) -> Any:
-        """Add an FP32 constant."""
-        return self.Constant(value_float=value)
-
-    def function(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> onnx_ir.Function:
-        """Return all nodes that were added, as a function."""
-        graph = onnx_ir.Graph(inputs, outputs, nodes=self.tape.nodes)
-        return onnx_ir.Function(_DOMAIN.domain, name, graph=graph, attributes=[])
 
 
 class _Heads(NamedTuple):
@@ -183,10 +146,10 @@ class _Heads(NamedTuple):
     value: Any
 
 
-def _body(name: str, shape: _Shape) -> onnx_ir.Function:
+def body(name: str, shape: Shape) -> onnx_ir.Function:
     """Write the reference in ONNX, as the body of one operator."""
-    op = _Operators()
-    inputs = {tensor: Value(name=tensor) for tensor in _INPUTS[name]}
+    op = Operators()
+    inputs = {tensor: Value(name=tensor) for tensor in INPUTS[name]}
     noise_qkv, lr_qkv = inputs["noise_qkv"], inputs["lr_qkv"]
 
     query, key, value = _unpack(op, noise_qkv, 3, shape)
@@ -209,25 +172,34 @@ def _body(name: str, shape: _Shape) -> onnx_ir.Function:
         key, value = _unpack(op, inputs["text_kv"], 2, shape)
         read.append(_Heads(None, _rms_norm(op, key, inputs["text_norm_k"]), value))
 
+    query = op.Concat(*(heads.query for _, heads in asking), axis=2)
+    key = op.Concat(*(heads.key for heads in read), axis=2)
+    value = op.Concat(*(heads.value for heads in read), axis=2)
+    answers = attend(op, query, key, value, [packed for packed, _ in asking])
+    return op.function(name, list(inputs.values()), answers)
+
+
+def attend(op: Operators, query: Any, key: Any, value: Any, asking: Sequence[Value]) -> list[Any]:
+    """Attend by one softmax, and take apart the answers of the streams, packed as they came, that asked."""
     answer = op.TRT_Attention(
-        op.Concat(*(heads.query for _, heads in asking), axis=2),
-        op.Concat(*(heads.key for heads in read), axis=2),
-        op.Concat(*(heads.value for heads in read), axis=2),
-        domain=_DOMAIN.domain,
+        query,
+        key,
+        value,
+        domain=DOMAIN.domain,
         TRT_decomposable=1,  # rather two MatMuls and a softmax than no engine, where no fused kernel exists
     )
     merged = op.Reshape(op.Transpose(answer, perm=[0, 2, 1, 3]), op.integers(0, 0, -1))
-    outputs, start = [], op.integers(0)
-    for packed, _ in asking:
+    answers, start = [], op.integers(0)
+    for packed in asking:
         end = op.Add(start, op.Shape(packed, start=1, end=2))
-        outputs.append(op.Slice(merged, start, end, op.integers(1)))
+        answers.append(op.Slice(merged, start, end, op.integers(1)))
         start = end
-    return op.function(name, list(inputs.values()), outputs)
+    return answers
 
 
 def _attention() -> onnx_ir.Function:
     """Attend with queries that are scaled already; the softmax is FP32."""
-    op = _Operators()
+    op = Operators()
     query, key, value = (Value(name=tensor) for tensor in ("query", "key", "value"))
     logits = op.MatMul(query, op.Transpose(key, perm=[0, 1, 3, 2]))
     weights = op.Softmax(op.Cast(logits, to=DataType.FLOAT), axis=-1)
@@ -235,7 +207,7 @@ def _attention() -> onnx_ir.Function:
     return op.function("TRT_Attention", [query, key, value], [answer])
 
 
-def _unpack(op: _Operators, packed: Value, parts: int, shape: _Shape) -> list[Any]:
+def _unpack(op: Operators, packed: Value, parts: int, shape: Shape) -> list[Any]:
     """Unpack `[R, tokens, parts * heads * head_dim]` into that many `[R, heads, tokens, head_dim]`."""
     split = op.integers(0, 0, shape.heads, shape.head_dim)
     return [
@@ -244,12 +216,12 @@ def _unpack(op: _Operators, packed: Value, parts: int, shape: _Shape) -> list[An
     ]
 
 
-def _query(op: _Operators, x: Value, weight: Value, shape: _Shape) -> Any:
+def _query(op: Operators, x: Value, weight: Value, shape: Shape) -> Any:
     """Normalise queries and apply the softmax's scale (for 64 channels exact): fused attention has none."""
     return _rms_norm(op, x, op.Mul(op.Cast(weight, to=DataType.FLOAT), op.number(shape.head_dim**-0.5)))
 
 
-def _rms_norm(op: _Operators, x: Value, weight: Value) -> Any:
+def _rms_norm(op: Operators, x: Value, weight: Value) -> Any:
     """Divide each head's channels by their root mean square, in FP32."""
     precise = op.Cast(x, to=DataType.FLOAT)
     mean = op.ReduceMean(op.Mul(precise, precise), op.integers(-1), keepdims=1)

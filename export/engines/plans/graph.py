@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import onnx_ir
 
 from dit4sr.export.engines.plans.config import Forms
 from dit4sr.export.engines.plans.convolutions import fold_upsampling, sum_in_half
 from dit4sr.export.engines.plans.profiles import Profile
+from dit4sr.kernels.depthwise_inject import native_function as depthwise_inject
+from dit4sr.kernels.joint_attention import native_function as joint_attention
+from dit4sr.kernels.joint_attention.onnx_function import Shape
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.manifest import TensorSpec
 
@@ -55,21 +59,40 @@ def prepared(
     if not weights_come_later:
         fold_upsampling(model, path.parent)
     _fix_sizes(model.graph, profile.fixed(tuple(inputs)))
-    ours = Counter[str]()
+    ours, bodies = Counter[str](), dict[str, onnx_ir.Function]()
     for node in model.graph.node:
         if node.domain == DOMAIN and node.op_type in DIGESTS:
             if forms.of(node.op_type) == "native":
+                bodies.setdefault(node.op_type, _native_body(node))
                 kept = [one for one in node.attribute if one.name not in POINTERS_TO_PLUGINS]
                 del node.attribute[:]
                 node.attribute.extend(kept)
             else:
                 ours[node.op_type] += 1
+    _put_in(model, bodies)
     return PreparedGraph(
         content=model.SerializeToString(),
         path=path,
         attentions=sum(node.op_type in ATTENTIONS for node in model.graph.node),
         plugins=tuple(f"{DOMAIN}::{name}@{DIGESTS[name]}" for name in sorted(ours)),
     )
+
+
+def _native_body(node: onnx.NodeProto) -> onnx_ir.Function:
+    if node.op_type == "DepthwiseInject":
+        return depthwise_inject.body()
+    numbers = {attribute.name: attribute.i for attribute in node.attribute}
+    shape = Shape(*(numbers[field] for field in Shape._fields))
+    return joint_attention.body(node.op_type, shape)
+
+
+def _put_in(model: onnx.ModelProto, bodies: Mapping[str, onnx_ir.Function]) -> None:
+    """Replace the bodies that ONNX Runtime runs by those that this compiler fuses."""
+    for place, function in enumerate(model.functions):
+        body = bodies.get(function.name)
+        if function.domain == DOMAIN and body is not None:
+            body.opset_imports.update({each.domain: each.version for each in function.opset_import})
+            model.functions[place].CopyFrom(onnx_ir.to_proto(body))
 
 
 def _fix_sizes(graph: onnx.GraphProto, inputs: Sequence[TensorSpec]) -> None:

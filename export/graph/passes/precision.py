@@ -46,7 +46,7 @@ def mixed_precision(half: ir.DataType) -> Callable[[ir.Model], None]:
 
     def mix_precision(model: ir.Model) -> None:
         in_half = _half_nodes(model.graph)
-        caster = _Caster(model.graph, half)
+        caster = _Caster(model.graph, half, in_half)
         for node in list(model.graph):
             wanted = half if node in in_half else ir.DataType.FLOAT
             for place in _data_inputs(node):
@@ -75,8 +75,10 @@ def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
         ):
             half.add(node)
     for node in reversed(graph):
-        # Tokens that only MatMuls read are rounded before they are moved, once.
-        if node.op_type in MOVERS and _moves_numbers(node) and _only_read_by(node, half):
+        # Tokens that only MatMuls read are rounded before they are moved, once; so are two of them that meet
+        # there, as the LR stream and its attention's answer do.
+        is_rounded = node.op_type in MOVERS or (node.op_type == "Add" and _adds_tokens(node, half))
+        if is_rounded and _moves_numbers(node) and _only_read_by(node, half):
             half.add(node)
     return half
 
@@ -87,6 +89,16 @@ def _identifier(node: ir.Node) -> str:
 
 def _adds_weight(node: ir.Node) -> bool:
     return any(value is not None and is_weight(value) for value in node.inputs)
+
+
+def _adds_tokens(node: ir.Node, half: set[ir.Node]) -> bool:
+    """True for a sum of a result in half with tokens that something else in half reads as well."""
+    made = [value is not None and value.producer() in half for value in node.inputs]
+    read = [
+        value is not None and any(use.node in half and use.node is not node for use in value.uses())
+        for value in node.inputs
+    ]
+    return any(mine and other for mine, other in zip(made, reversed(read), strict=True))
 
 
 def _moves_numbers(node: ir.Node) -> bool:
@@ -108,14 +120,14 @@ def _data_inputs(node: ir.Node) -> range:
 class _Caster:
     """Inserts casts, each value at most once to each type; weights are not cast but bound at their type."""
 
-    def __init__(self, graph: ir.Graph, half: ir.DataType) -> None:
-        self.graph, self.half = graph, half
+    def __init__(self, graph: ir.Graph, half: ir.DataType, in_half: set[ir.Node]) -> None:
+        self.graph, self.half, self.in_half = graph, half, in_half
         self.done: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
 
     def cast(self, value: ir.Value, wanted: ir.DataType) -> ir.Value:
         if value.dtype == wanted:
             return value
-        if is_weight(value) and len(value.uses()) == 1:
+        if is_weight(value) and self._is_read_alike(value):
             value.dtype = wanted
             return value
         if (value, wanted) not in self.done:
@@ -128,6 +140,10 @@ class _Caster:
                 self.graph.insert_after(producer, node)
             self.done[value, wanted] = node.outputs[0]
         return self.done[value, wanted]
+
+    def _is_read_alike(self, weight: ir.Value) -> bool:
+        """True if all who read a weight, as two streams may, read it at one type."""
+        return len({use.node in self.in_half for use in weight.uses()}) == 1
 
     def restore_outputs(self) -> None:
         """Cast graph outputs to FP32, whatever computed them."""
