@@ -19,15 +19,18 @@ def body() -> onnx_ir.Function:
     """Write the reference in ONNX as shifts of the padded LR stream, summed in FP32 and rounded once."""
     op = Operators()
     noise, lr, weight, bias = inputs = [Value(name=name) for name in ("noise", "lr", "weight", "bias")]
-    padded = op.Pad(lr, op.integers(0, 1, 1, 0, 0, 1, 1, 0))
+    one = op.integers(1)
+    grid = op.Concat(one, op.Shape(lr, start=1, end=3), one, axis=0)
+    rim = op.integers(0, 1, 1, 0, 0, 1, 1, 0)
+    inside = op.Pad(op.Expand(op.number(1.0), grid), rim)
+    padded = op.Mul(op.Cast(op.Pad(lr, rim, mode="edge"), to=DataType.FLOAT), inside)
     taps = op.Split(op.Reshape(weight, op.integers(9, -1)), axis=0, num_outputs=9, outputs=9)
     total = op.Add(op.Cast(noise, to=DataType.FLOAT), op.Cast(bias, to=DataType.FLOAT))
     for place, tap in enumerate(taps):
         row, column = divmod(place, 3)
         ends = (corner - 2 or _TO_THE_END for corner in (row, column))
         shifted = op.Slice(padded, op.integers(row, column), op.integers(*ends), op.integers(1, 2))
-        product = op.Mul(op.Cast(shifted, to=DataType.FLOAT), op.Cast(tap, to=DataType.FLOAT))
-        total = op.Add(total, product)
+        total = op.Add(total, op.Mul(shifted, op.Cast(tap, to=DataType.FLOAT)))
     function = op.function("DepthwiseInject", inputs, [op.CastLike(total, noise)])
     function.attributes["channels"] = onnx_ir.Attr("channels", onnx_ir.AttributeType.INT, None)
     return function

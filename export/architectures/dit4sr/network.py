@@ -72,7 +72,6 @@ class Dit4sr:
                     _floats("text", "rows", "text", config.joint_attention_dim),
                     _floats("pooled", "rows", config.pooled_projection_dim),
                     _floats("timesteps", "steps"),
-                    _floats("positions", "tokens", config.width),
                 ),
                 ("lr_tokens", "text_tokens", *widths),
                 prepare_recipes(config),

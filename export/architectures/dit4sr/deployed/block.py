@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,6 +28,10 @@ class SimplifiedBlock(nn.Module):
         if self.dual:
             self.attn2 = PackedAttention(config, TextRole.ABSENT)
         self.ff = InjectedFeedForward(config, noise_only=self.final)
+        # By the compiler's account of a full-size block, one MLP for both streams at once moves 13 MB less, for
+        # weights are read once, and takes 15 µs more on an A100, for LR's activations are written once more.
+        # Neither is better; with half of the blocks each way, bytes and predicted time are both within bounds.
+        self.together = self.dual and not self.final
         if not self.final:
             self.text_expand = nn.Linear(config.width, config.hidden_width)
             self.text_contract = nn.Linear(config.hidden_width, config.width)
@@ -47,11 +52,19 @@ class SimplifiedBlock(nn.Module):
         for second in dual:
             streams = streams.plus(self.attn2(normed.each(second.enter)).each(second.leave))
 
-        restored = self.ff(streams.each(layer_norm).each(mlp.enter), grid)
-        streams = streams.plus(restored.each(mlp.leave))
+        streams = streams.plus(self.restore(streams, mlp, grid).each(mlp.leave))
         if self.final:
             return streams
         return streams._replace(text=self.read(streams.text, text_mlp))
+
+    def restore(self, streams: Streams, modulation: Modulation, grid: Grid) -> Streams:
+        """Pass the image streams through their MLP, the LR stream helping the noise stream on the way."""
+        if self.together:
+            assert streams.lr is not None
+            image = torch.stack([streams.noise, streams.lr])
+            return self.ff.together(modulation.enter(layer_norm(image)), grid)
+        restored: Streams = self.ff(streams.each(layer_norm).each(modulation.enter), grid)
+        return restored
 
     def read(self, text: Tensor | None, modulation: Modulation) -> Tensor:
         """Pass the text through its MLP, which no other stream takes part in."""

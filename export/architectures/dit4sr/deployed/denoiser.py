@@ -32,7 +32,8 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, the modulations of one step."""
         grid = token_grid(latent, self.config.patch_size)
-        streams = Streams(patch_tokens(self.patch, latent) + positions, lr_tokens, text_tokens)
+        noise_tokens = patch_tokens(self.patch, latent)
+        streams = Streams(noise_tokens + positions, lr_tokens + positions, text_tokens)
         *own, closing = modulations
         for block, modulation in zip(self.blocks, own, strict=True):
             streams = block(streams, modulation, grid)

@@ -38,6 +38,12 @@ class InjectedFeedForward(nn.Module):
         injected = self.inject(noise, lr, grid)
         return Streams(self.contract(injected), None if self.noise_only else self.contract(lr))
 
+    def together(self, image: Tensor, grid: Grid) -> Streams:
+        """Do the same to both streams in one tensor, ``[2, R, N, D]``: each weight is read once."""
+        noise, lr = self.activated(image).unbind(0)
+        hidden = torch.stack([self.inject(noise, lr, grid), lr])
+        return Streams(*self.contract(hidden).unbind(0))
+
     def activated(self, stream: Tensor | None) -> Tensor:
         """Project and activate one stream: a product whose epilogue is its bias and GELU."""
         return F.gelu(self.expand(stream), approximate="tanh")

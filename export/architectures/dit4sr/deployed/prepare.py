@@ -21,7 +21,7 @@ class Prepare(nn.Module):
         self.modulation = nn.Linear(config.width, sum(self.widths))
 
     def forward(
-        self, condition: Tensor, text: Tensor, pooled: Tensor, timesteps: Tensor, positions: Tensor
+        self, condition: Tensor, text: Tensor, pooled: Tensor, timesteps: Tensor
     ) -> tuple[Tensor, ...]:
         """Make LR tokens ``[R, N, D]``, text tokens ``[R, M, D]``, and the blocks' modulations ``[T, R, S]``.
 
@@ -30,7 +30,7 @@ class Prepare(nn.Module):
         steering = F.silu(self.steering(timesteps[:, None], pooled[None]))
         modulation = self.modulation(steering.flatten(0, 1)).unflatten(0, steering.shape[:2])
         return (
-            patch_tokens(self.patch, condition) + positions,
+            patch_tokens(self.patch, condition),
             self.context(text),
             *modulation.split(self.widths, dim=-1),
         )

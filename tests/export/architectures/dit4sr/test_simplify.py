@@ -101,7 +101,7 @@ def test_all_modulations_are_one_product(config):
     model, inputs = seeded_transformer(config), inputs_for(config)
     timesteps = torch.tensor([999.0, 500.0, 3.0])
     _, _, *modulations = simplify(model).prepare(
-        inputs["condition"], inputs["text"], inputs["pooled"], timesteps, model.pos_embed.positions((8, 8))
+        inputs["condition"], inputs["text"], inputs["pooled"], timesteps
     )
     assert [part.shape for part in modulations] == [
         (3, 2, width) for width in modulation_widths(config).values()
@@ -122,9 +122,9 @@ def test_hoisted_tokens_are_the_released_ones():
         inputs["text"],
         inputs["pooled"],
         inputs["timestep"],
-        model.pos_embed.positions((4, 10)),
     )
-    torch.testing.assert_close(lr_tokens, model.pos_embed(inputs["condition"]), rtol=0, atol=0)
+    expected = model.pos_embed(inputs["condition"])
+    torch.testing.assert_close(lr_tokens + model.pos_embed.positions((4, 10)), expected, rtol=0, atol=0)
     torch.testing.assert_close(text_tokens, model.context_embedder(inputs["text"]), rtol=0, atol=0)
 
 
@@ -138,7 +138,7 @@ def test_simplified_equals_released(config, latent, rows):
     positions = model.pos_embed.positions((latent[0] // 2, latent[1] // 2))
     timesteps = torch.tensor([1000.0, 731.0, 8.9286])
     lr_tokens, text_tokens, *modulations = prepare(
-        inputs["condition"], inputs["text"], inputs["pooled"], timesteps, positions
+        inputs["condition"], inputs["text"], inputs["pooled"], timesteps
     )
     for step, time in enumerate(timesteps):
         expected = model(**{**inputs, "timestep": time.expand(rows)})
