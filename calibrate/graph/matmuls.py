@@ -17,20 +17,25 @@ OPERANDS = ("query", "key", "value")
 
 @dataclass(frozen=True, eq=False)
 class MatMul:
-    """A matrix product with a weight, or one operand of an attention, which has none."""
+    """Products with a weight, or one operand of an attention, which has none."""
 
     name: str
-    node: ir.Node
+    nodes: tuple[ir.Node, ...]
+    """One for each activation that meets the weight: streams that share a layer share its scales."""
     place: int
-    """Place of the activation among the inputs of the node."""
+    """Place of the activation among the inputs of a node."""
     weight: ir.Value | None
 
     @property
-    def activation(self) -> ir.Value:
-        """The activation that is multiplied."""
-        value = self.node.inputs[self.place]
-        assert value is not None
-        return value
+    def activations(self) -> tuple[ir.Value, ...]:
+        """The activations that are multiplied."""
+        values = tuple(node.inputs[self.place] for node in self.nodes)
+        return tuple(value for value in values if value is not None)
+
+    @property
+    def activation_names(self) -> tuple[str, ...]:
+        """Names of the activations, by which they were observed."""
+        return tuple(str(value.name) for value in self.activations)
 
     @property
     def weights(self) -> int:
@@ -51,24 +56,27 @@ def open_attentions(model: ir.Model) -> None:
     """
     InlinePass(lambda function: function.name.startswith("JointAttention"))(model)
     for matmul in _attentions(model.graph):
-        # Bodies carry no types; what a fused attention reads is what it is for.
-        matmul.activation.dtype = ir.DataType.FLOAT16
+        for activation in matmul.activations:
+            # Bodies carry no types; what a fused attention reads is what it is for.
+            activation.dtype = ir.DataType.FLOAT16
 
 
 def _weighted(graph: ir.Graph, layers: LayerNames) -> Iterator[MatMul]:
+    readers: dict[ir.Value, list[ir.Node]] = {}
     for node in graph:
         weight = node.inputs[1] if node.op_type == "MatMul" and not node.domain else None
-        if weight is None or not weight.is_initializer() or weight.dtype != ir.DataType.FLOAT16:
-            continue
+        if weight is not None and weight.is_initializer() and weight.dtype == ir.DataType.FLOAT16:
+            readers.setdefault(weight, []).append(node)
+    for weight, nodes in readers.items():
         assert weight.name is not None
         name = layers.layer_of(weight.name)
-        # A weight that several MatMuls share cannot be scaled for one of them.
-        if len(weight.uses()) == 1 and not layers.stays_wide(name):
-            yield MatMul(name, node, 0, weight)
+        # A weight that something else reads as well cannot be scaled.
+        if len(weight.uses()) == len(nodes) and not layers.stays_wide(name):
+            yield MatMul(name, tuple(nodes), 0, weight)
 
 
 def _attentions(graph: ir.Graph) -> Iterator[MatMul]:
     nodes = [node for node in graph if node.op_type == ATTENTION]
     for number, node in enumerate(nodes):
         for place, operand in enumerate(OPERANDS):
-            yield MatMul(f"attention.{number}.{operand}", node, place, None)
+            yield MatMul(f"attention.{number}.{operand}", (node,), place, None)

@@ -28,8 +28,8 @@ def insert_qdq(model: ir.Model, qparams: Mapping[str, QuantParams], layers: Laye
     writer = _Writer(model.graph, late_flag(model.graph) if is_switched else None)
     for name, params in qparams.items():
         matmul = matmuls[name]
-        rounded = writer.rounded(matmul.activation, params)
-        matmul.node.replace_input_with(matmul.place, rounded)
+        for node, activation in zip(matmul.nodes, matmul.activations, strict=True):
+            node.replace_input_with(matmul.place, writer.rounded(activation, params))
         if matmul.weight is not None:
             writer.store(matmul, params)
 
@@ -102,11 +102,12 @@ class _Writer:
 
     def __init__(self, graph: ir.Graph, is_late: ir.Value | None) -> None:
         self.graph, self.is_late = graph, is_late
-        self.done: dict[tuple[ir.Value, str, float], ir.Value] = {}
+        self.done: dict[tuple[ir.Value, str, float, bytes], ir.Value] = {}
 
     def rounded(self, value: ir.Value, params: QuantParams) -> ir.Value:
         """The value that stands behind the Q/DQ pair of an activation, and its smoothing before that."""
-        key = (value, params.format.name, params.activation_scale)
+        divisors = b"" if params.divisors is None else params.divisors.tobytes()
+        key = (value, params.format.name, params.activation_scale, divisors)
         if key not in self.done:
             self.done[key] = self._pair(value, params)
         return self.done[key]

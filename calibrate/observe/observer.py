@@ -108,7 +108,11 @@ def _observed(
     """An Upscaler whose `step` gives away what its MatMuls read, and the observer that takes it."""
     model = load_step(bundle, attention=attention)
     activations = list(
-        dict.fromkeys(matmul.activation for matmul in find_matmuls(model, layer_names(bundle)).values())
+        dict.fromkeys(
+            activation
+            for matmul in find_matmuls(model, layer_names(bundle)).values()
+            for activation in matmul.activations
+        )
     )
     given = set(model.graph.outputs)
     model.graph.outputs.extend(value for value in activations if value not in given)

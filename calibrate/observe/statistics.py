@@ -58,6 +58,14 @@ class TensorStatistics:
         self.counts[step] += count(bits)
         np.maximum(self.channels, by_channel, out=self.channels)
 
+    def together(self, other: TensorStatistics) -> TensorStatistics:
+        """What was seen of two activations that are to be scaled alike."""
+        return TensorStatistics(
+            np.maximum(self.amax, other.amax),
+            self.counts + other.counts,
+            np.maximum(self.channels, other.channels),
+        )
+
     def over(self, steps: slice) -> tuple[float, Counts]:
         """The largest magnitude and the histogram of some steps together."""
         return float(self.amax[steps].max()), self.counts[steps].sum(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -28,7 +29,7 @@ def derive_qparams(
         )
     divisors = _divisors(matmuls, statistics) if recipe.smooth else {}
     return {
-        name: _qparams(matmul, _seen(statistics, matmul), recipe, divisors.get(str(matmul.activation.name)))
+        name: _qparams(matmul, _seen(statistics, matmul), recipe, divisors.get(matmul.activation_names))
         for name, matmul in matmuls.items()
     }
 
@@ -54,19 +55,22 @@ def _qparams(matmul: MatMul, seen: TensorStatistics, recipe: Recipe, divisors: F
     return QuantParams(recipe.format, scale, of_weight, late, divisors)
 
 
-def _divisors(matmuls: Mapping[str, MatMul], statistics: Statistics) -> dict[str, Floats]:
-    """Smoothing's divisors for each activation, however many MatMuls read it; none for an attention's."""
+def _divisors(matmuls: Mapping[str, MatMul], statistics: Statistics) -> dict[tuple[str, ...], Floats]:
+    """Smoothing's divisors for activations, however many MatMuls read them; none for an attention's.
+
+    Activations that share a weight are divided alike, for the weight is multiplied once.
+    """
     return {
-        name: smoothing(_seen(statistics, readers[0]).channels, [weight_of(reader) for reader in readers])
-        for name, readers in _by_activation(matmuls)
+        names: smoothing(_seen(statistics, readers[0]).channels, [weight_of(reader) for reader in readers])
+        for names, readers in _by_activations(matmuls)
         if all(reader.weight is not None for reader in readers)
     }
 
 
-def _by_activation(matmuls: Mapping[str, MatMul]) -> Iterator[tuple[str, list[MatMul]]]:
-    groups: dict[str, list[MatMul]] = {}
+def _by_activations(matmuls: Mapping[str, MatMul]) -> Iterator[tuple[tuple[str, ...], list[MatMul]]]:
+    groups: dict[tuple[str, ...], list[MatMul]] = {}
     for matmul in matmuls.values():
-        groups.setdefault(str(matmul.activation.name), []).append(matmul)
+        groups.setdefault(matmul.activation_names, []).append(matmul)
     yield from groups.items()
 
 
@@ -78,9 +82,10 @@ def weight_of(matmul: MatMul) -> Floats:
 
 
 def _seen(statistics: Statistics, matmul: MatMul) -> TensorStatistics:
-    name = str(matmul.activation.name)
-    if name not in statistics.tensors:
-        raise IntegrityError(
-            f"the calibration has nothing on {matmul.name} ({name})", fix="remove it to calibrate anew"
-        )
-    return statistics.tensors[name]
+    for name in matmul.activation_names:
+        if name not in statistics.tensors:
+            raise IntegrityError(
+                f"the calibration has nothing on {matmul.name} ({name})", fix="remove it to calibrate anew"
+            )
+    first, *others = (statistics.tensors[name] for name in matmul.activation_names)
+    return functools.reduce(TensorStatistics.together, others, first)

@@ -22,7 +22,7 @@ _STEP = 1 / 512
 
 def stand_in_qparams(matmuls: Mapping[str, MatMul], format_: Format) -> dict[str, QuantParams]:
     """Parameters for every MatMul, in the form that TensorRT takes: one scale for a tensor."""
-    activations = dict.fromkeys(str(matmul.activation.name) for matmul in matmuls.values())
+    activations = dict.fromkeys(matmul.activation_names[0] for matmul in matmuls.values())
     scales = {
         name: float(format_.scale_for(_REACH * (1 + number * _STEP)))
         for number, name in enumerate(activations)
@@ -30,7 +30,7 @@ def stand_in_qparams(matmuls: Mapping[str, MatMul], format_: Format) -> dict[str
     return {
         name: QuantParams(
             format_,
-            scales[str(matmul.activation.name)],
+            scales[matmul.activation_names[0]],
             None
             if matmul.weight is None
             else weight_scale("amax", format_, weight_of(matmul), per_channel=False),

@@ -42,7 +42,7 @@ class PlanAccount:
     products: Mapping[str, int]
     """How many products of matrices by the precision of their operands."""
     quantised_products: int
-    """How many the graph has whose operands are both quantised."""
+    """How many layers the graph has whose operands are both quantised; streams may share one."""
     flops: int
     bytes_read: int
     bytes_written: int

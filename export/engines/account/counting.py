@@ -26,14 +26,14 @@ def account_of(
         attentions=graph.attentions,
         fused_attentions=sum(layer.kind == ATTENTION for layer in kernels),
         products=_counts(layer.precision for layer in kernels if layer.kind == PRODUCT),
-        quantised_products=len(graph.quantised),
+        quantised_products=len(set(graph.quantised.values())),
         flops=sum(layer.flops for layer in kernels),
         bytes_read=sum(layer.bytes_read for layer in kernels),
         bytes_written=sum(layer.bytes_written for layer in kernels),
         bytes=_sums((layer.kind, layer.bytes) for layer in kernels),
         groups=_groups(kernels, graph, rest),
         copies=_copies(kernels),
-        narrow_products=len(_narrow_nodes(kernels) & graph.quantised),
+        narrow_products=_narrow_products(kernels, graph.quantised),
     )
 
 
@@ -55,10 +55,12 @@ def require_fusion(name: str, account: PlanAccount) -> None:
         )
 
 
-def _narrow_nodes(kernels: Sequence[Layer]) -> set[str]:
-    """The ONNX nodes behind the products that run in eight bits."""
+def _narrow_products(kernels: Sequence[Layer], quantised: Mapping[str, str]) -> int:
+    """How many quantised weights are multiplied in eight bits wherever they are read."""
     narrow = (layer for layer in kernels if layer.kind == PRODUCT and layer.precision in EIGHT_BITS)
-    return {node for layer in narrow for node in layer.nodes}
+    nodes = {node for layer in narrow for node in layer.nodes}
+    wide = {weight for node, weight in quantised.items() if node not in nodes}
+    return len(set(quantised.values()) - wide)
 
 
 def _groups(kernels: Sequence[Layer], graph: GraphNodes, rest: str) -> tuple[GroupAccount, ...]:

@@ -22,8 +22,8 @@ class GraphNodes:
     groups: Mapping[str, str]
     """The group of layers of each node; empty where a network names no groups."""
     attentions: int
-    quantised: frozenset[str]
-    """Products whose operands are both quantised."""
+    quantised: Mapping[str, str]
+    """Products whose operands are both quantised, each with the weight that it reads; streams may share it."""
 
     @classmethod
     def of(cls, model: onnx.ModelProto, layers: LayerNames | None) -> GraphNodes:
@@ -39,11 +39,11 @@ class GraphNodes:
         return cls(
             groups,
             attentions=sum(node.op_type in _ATTENTIONS for node in graph.node),
-            quantised=frozenset(
-                node.name
+            quantised={
+                node.name: next(iter(weights.behind(node)), node.name)
                 for node in graph.node
                 if node.op_type in _PRODUCTS and all(_is_quantised(origins.get(i)) for i in node.input[:2])
-            ),
+            },
         )
 
     def group_of(self, nodes: Sequence[str], rest: str) -> str:

@@ -49,14 +49,14 @@ def test_nothing_stands_between_the_pairs_and_their_matmuls(half_bundle, statist
         assert weight.dtype == recipe.format.dtype
         assert use.node.op_type == "DequantizeLinear"
         [matmul] = use.node.outputs[0].uses()
-        assert matmul.node.op_type == "MatMul"
-        pair = matmul.node.inputs[0].producer()
+        assert matmul.nodes[0].op_type == "MatMul"
+        pair = matmul.nodes[0].inputs[0].producer()
         quantise = pair.inputs[0].producer()
         assert [pair.op_type, quantise.op_type] == ["DequantizeLinear", "QuantizeLinear"]
         # One scale, of the type that the MatMul is in: no cast would be fused.
         assert pair.inputs[1] is quantise.inputs[1]
         assert pair.inputs[1].shape.rank() == 0
-        assert pair.outputs[0].dtype == pair.inputs[1].dtype == matmul.node.inputs[1].dtype
+        assert pair.outputs[0].dtype == pair.inputs[1].dtype == matmul.nodes[0].inputs[1].dtype
     embedders = [model.graph.initializers[f"network.{name}.weight"] for name in ("patch", "output")]
     assert all(value.dtype.numpy() == np.float16 for value in embedders)
 
@@ -67,9 +67,9 @@ def test_the_graph_computes_what_the_parameters_say(half_bundle, statistics, rec
     name, params = MATMULS[-1], qparams[MATMULS[-1]]
     model = load_graph(half_bundle, STEP)
     matmul = find_matmuls(model, LAYERS)[name]
-    activation, weight = matmul.activation, matmul.weight.const_value.numpy().astype(np.float32)
+    activation, weight = matmul.activations[0], matmul.weight.const_value.numpy().astype(np.float32)
     insert_qdq(model, {name: params}, LAYERS)
-    model.graph.outputs.extend([activation, matmul.node.outputs[0]])
+    model.graph.outputs.extend([activation, matmul.nodes[0].outputs[0]])
     x, answer = run_step(model, tmp_path / "step.onnx")[-2:]
 
     divisors = np.ones(len(weight), np.float32) if params.divisors is None else params.divisors
@@ -132,7 +132,7 @@ def test_the_runtime_keeps_the_pairs(half_bundle, statistics, recipe, tmp_path, 
         assert chosen.get_session_config_entry("session.disable_quant_qdq") == "1"
     kinds = [node.op_type for node in optimised.graph.all_nodes()]
     read = {
-        str(matmul.activation.name) for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()
+        matmul.activation_names[0] for matmul in find_matmuls(load_graph(half_bundle, STEP), LAYERS).values()
     }
     assert kinds.count("QuantizeLinear") == len(read)
     assert kinds.count("DequantizeLinear") >= len(read)

@@ -27,7 +27,7 @@ def test_every_matmul_is_seen_at_every_step_with_both_branches(half_bundle, stat
     matmuls = find_matmuls(load_graph(half_bundle, STEP), LAYERS)
     assert list(matmuls) == MATMULS
     for name, matmul in matmuls.items():
-        seen = statistics.tensors[matmul.activation.name]
+        seen = statistics.tensors[matmul.activation_names[0]]
         width = HIDDEN if name.endswith("contract") else WIDTH
         assert seen.channels.shape == (width,)
         assert seen.counts.sum(axis=1).tolist() == [2 * 2 * TOKENS * width] * CARD.default_steps
@@ -38,7 +38,7 @@ def test_every_matmul_is_seen_at_every_step_with_both_branches(half_bundle, stat
 def test_steps_are_told_apart(half_bundle, statistics):
     """The toy's modulation grows with the noise level, so what the first MatMul reads shrinks."""
     matmul = find_matmuls(load_graph(half_bundle, STEP), LAYERS)[MATMULS[0]]
-    amax = statistics.tensors[matmul.activation.name].amax
+    amax = statistics.tensors[matmul.activation_names[0]].amax
     assert amax[0] > amax[-1]
 
 

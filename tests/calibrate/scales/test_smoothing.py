@@ -16,7 +16,7 @@ def test_smoothing_alone_changes_nothing(half_bundle, statistics):
     """Powers of two pass through halves unharmed: x W = (x / s)(s W), bit for bit."""
     matmul = find_matmuls(load_graph(half_bundle, STEP), LAYERS)[MATMULS[0]]
     weight = matmul.weight.const_value.numpy()
-    channels = statistics.tensors[matmul.activation.name].channels
+    channels = statistics.tensors[matmul.activation_names[0]].channels
     divisors = smoothing(channels, [weight])
     assert set(np.log2(divisors) % 1) == {0.0}
     assert divisors.max() > divisors.min()

@@ -144,10 +144,8 @@ def test_what_is_no_list_of_layers_is_refused(content):
         read_layer_list(content, "x.json")
 
 
-def counted(layers, attentions=1, quantised=("bias",)):
-    nodes = GraphNodes(
-        {"node_joint": "attention", "node_MatMul_1": "queries"}, attentions, frozenset(quantised)
-    )
+def counted(layers, attentions=1, quantised=(("bias", "a.weight"),)):
+    nodes = GraphNodes({"node_joint": "attention", "node_MatMul_1": "queries"}, attentions, dict(quantised))
     return account_of(layers, nodes, compiler="a compiler 1", sizes={"rows": 2}, rest="the rest")
 
 
@@ -171,4 +169,14 @@ def test_an_attention_that_is_not_fused_is_refused(layers):
 
 def test_a_quantised_product_that_runs_wide_is_refused(layers):
     with pytest.raises(AccuracyError, match="step: 1 of 2 quantised products run in eight bits"):
-        require_fusion("step", counted(layers, quantised=("bias", "node_MatMul_1")))
+        require_fusion(
+            "step", counted(layers, quantised=(("bias", "a.weight"), ("node_MatMul_1", "b.weight")))
+        )
+
+
+def test_a_layer_that_streams_share_is_one_product(layers):
+    """It runs in eight bits if each of the products that read its weight does."""
+    shared = counted(layers, quantised=(("bias", "a.weight"), ("node_MatMul_1", "a.weight")))
+    assert (shared.quantised_products, shared.narrow_products) == (1, 0)
+    alone = counted(layers, quantised=(("bias", "a.weight"),))
+    assert (alone.quantised_products, alone.narrow_products) == (1, 1)
