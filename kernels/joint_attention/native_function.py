@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import onnx_ir
 from onnx_ir import DataType, Value
 
-from dit4sr.kernels.joint_attention.onnx_function import INPUTS, Shape, attend
+from dit4sr.kernels.joint_attention.onnx_body import INPUTS, Shape, attend
 from dit4sr.kernels.joint_attention.reference import EPSILON
 from dit4sr.kernels.onnx_domain import Operators
 

@@ -1,4 +1,4 @@
-"""JointAttention through torch's exporter, onnx's checker and ONNX Runtime, in both forms for TensorRT."""
+"""JointAttention through torch's exporter, onnx's checker and ONNX Runtime, with either of its bodies."""
 
 import functools
 
@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from support.attention import OPERATORS, allowed_error, error, inputs, sizes, truth
 
-from dit4sr.kernels.joint_attention import onnx_function
+from dit4sr.kernels.joint_attention import native_function, onnx_function
 from dit4sr.kernels.joint_attention import torch_op as operator
+from dit4sr.kernels.joint_attention.onnx_body import Shape
 
 NODES = dict(zip(OPERATORS, ("JointAttention", "JointAttentionFinal", "JointAttentionDual"), strict=True))
 HEADS = 2
@@ -47,7 +48,11 @@ def bare(name, copied, dtype):
 @functools.cache
 def exported(name, copied, dtype, form):
     model = onnx_ir.from_proto(bare(name, copied, dtype))
-    onnx_function.attach(model, form)
+    onnx_function.attach(model)
+    if form == "native":
+        function = native_function.body(NODES[name], Shape(HEADS, 64, int(copied)))
+        function.opset_imports.update(model.functions[function.identifier()].opset_imports)
+        model.functions[function.identifier()] = function
     return onnx_ir.to_proto(model)
 
 
@@ -64,7 +69,7 @@ def run(model, tensors):
     return np.concatenate(session(*model).run(None, dict(zip(names, arrays, strict=True))), axis=1)
 
 
-@pytest.mark.parametrize("form", ["plugin", "native"])
+@pytest.mark.parametrize("form", ["common", "native"])
 @pytest.mark.parametrize("copied", [True, False])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_exported_model_is_one_checked_node_with_a_body(name, copied, form):
@@ -73,14 +78,14 @@ def test_the_exported_model_is_one_checked_node_with_a_body(name, copied, form):
     (node,) = model.graph.node
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     expected = {"heads": HEADS, "head_dim": 64, "copied": int(copied)}
-    assert attributes == expected | (PLUGIN if form == "plugin" else {})
+    assert attributes == expected | PLUGIN
     assert {function.name for function in model.functions} == {NODES[name], "TRT_Attention"}
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_shapes_are_inferred_without_the_exporters_help(name):
     model = onnx.ModelProto()
-    model.CopyFrom(exported(name, True, torch.float32, "plugin"))
+    model.CopyFrom(exported(name, True, torch.float32, "common"))
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
@@ -92,7 +97,7 @@ def test_shapes_are_inferred_without_the_exporters_help(name):
     assert shapes == [["rows", count, 64 * HEADS] for count in ("tokens", "tokens", "words")[: len(shapes)]]
 
 
-@pytest.mark.parametrize("form", ["plugin", "native"])
+@pytest.mark.parametrize("form", ["common", "native"])
 @pytest.mark.parametrize("name", OPERATORS)
 @settings(deadline=None, max_examples=12)
 @given(case=sizes)
@@ -102,12 +107,13 @@ def test_onnx_runtime_equals_the_reference(name, form, case):
     np.testing.assert_allclose(found, truth(name, tensors), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["common", "native"])
 @pytest.mark.parametrize("name", OPERATORS)
 @settings(deadline=None, max_examples=12)
 @given(case=sizes)
-def test_in_half_precision_it_errs_no_more_than_twice_eager_torch(name, case):
+def test_in_half_precision_it_errs_no_more_than_twice_eager_torch(name, form, case):
     tensors = inputs(name, **case | {"heads": HEADS}, dtype=torch.float16)
-    found = run((name, case["copied"], torch.float16, "plugin"), tensors)
+    found = run((name, case["copied"], torch.float16, form), tensors)
     expected = truth(name, tensors)
     assert found.dtype == np.float16
     assert error(found, expected) <= allowed_error(name, tensors)

@@ -23,7 +23,7 @@ class GraphNodes:
     """The group of layers of each node; empty where a network names no groups."""
     attentions: int
     quantised: Mapping[str, str]
-    """Products whose operands are both quantised, each with the weight that it reads; streams may share it."""
+    """Products whose operands are both quantised, and the weight that each reads; streams may share one."""
 
     @classmethod
     def of(cls, model: onnx.ModelProto, layers: LayerNames | None) -> GraphNodes:

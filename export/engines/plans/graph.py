@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ from dit4sr.export.engines.plans.convolutions import fold_upsampling, sum_in_hal
 from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.kernels.depthwise_inject import native_function as depthwise_inject
 from dit4sr.kernels.joint_attention import native_function as joint_attention
-from dit4sr.kernels.joint_attention.onnx_function import Shape
+from dit4sr.kernels.joint_attention.onnx_body import Shape
+from dit4sr.kernels.onnx_domain import DOMAIN, PLUGIN
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.manifest import TensorSpec
-
-DOMAIN = "dit4sr"
-POINTERS_TO_PLUGINS = {"plugin_namespace", "plugin_version", "aot"}
-"""Attributes by which the parser finds a kernel of ours; without them it descends into the node's body."""
+from dit4sr.runtime.errors import IncompatibleError
 
 ATTENTIONS = {
     "Attention",
@@ -59,40 +56,53 @@ def prepared(
     if not weights_come_later:
         fold_upsampling(model, path.parent)
     _fix_sizes(model.graph, profile.fixed(tuple(inputs)))
-    ours, bodies = Counter[str](), dict[str, onnx_ir.Function]()
+    native, plugins = dict[str, onnx.NodeProto](), set[str]()
     for node in model.graph.node:
-        if node.domain == DOMAIN and node.op_type in DIGESTS:
-            if forms.of(node.op_type) == "native":
-                bodies.setdefault(node.op_type, _native_body(node))
-                kept = [one for one in node.attribute if one.name not in POINTERS_TO_PLUGINS]
-                del node.attribute[:]
-                node.attribute.extend(kept)
-            else:
-                ours[node.op_type] += 1
-    _put_in(model, bodies)
+        if node.domain != DOMAIN.domain or node.op_type not in DIGESTS:
+            continue
+        if forms.of(node.op_type) == "native":
+            _forget_plugin(node)
+            native[node.op_type] = node
+        else:
+            plugins.add(node.op_type)
+    [version] = [each.version for each in model.opset_import if each.domain == DOMAIN.domain] or [None]
+    if version == DOMAIN.version:
+        _put_in(model, {name: _native_body(node) for name, node in native.items()})
+    elif "DepthwiseInject" in plugins:
+        raise IncompatibleError(
+            f"{path.name} holds DepthwiseInject of version {version}",
+            expected=f"version {DOMAIN.version}, which the plugin computes",
+            fix="export the bundle anew, or build with --inject native",
+        )
     return PreparedGraph(
         content=model.SerializeToString(),
         path=path,
         attentions=sum(node.op_type in ATTENTIONS for node in model.graph.node),
-        plugins=tuple(f"{DOMAIN}::{name}@{DIGESTS[name]}" for name in sorted(ours)),
+        plugins=tuple(f"{DOMAIN.domain}::{name}@{DIGESTS[name]}" for name in sorted(plugins)),
     )
+
+
+def _forget_plugin(node: onnx.NodeProto) -> None:
+    """Take away what points the parser to our kernel, so that it descends into the node's body."""
+    kept = [attribute for attribute in node.attribute if attribute.name not in PLUGIN]
+    del node.attribute[:]
+    node.attribute.extend(kept)
 
 
 def _native_body(node: onnx.NodeProto) -> onnx_ir.Function:
     if node.op_type == "DepthwiseInject":
         return depthwise_inject.body()
     numbers = {attribute.name: attribute.i for attribute in node.attribute}
-    shape = Shape(*(numbers[field] for field in Shape._fields))
-    return joint_attention.body(node.op_type, shape)
+    return joint_attention.body(node.op_type, Shape(*(numbers[field] for field in Shape._fields)))
 
 
 def _put_in(model: onnx.ModelProto, bodies: Mapping[str, onnx_ir.Function]) -> None:
-    """Replace the bodies that ONNX Runtime runs by those that this compiler fuses."""
-    for place, function in enumerate(model.functions):
+    """Put bodies that this compiler fuses in the place of those that ONNX Runtime runs fastest."""
+    for function in model.functions:
         body = bodies.get(function.name)
-        if function.domain == DOMAIN and body is not None:
+        if function.domain == DOMAIN.domain and body is not None:
             body.opset_imports.update({each.domain: each.version for each in function.opset_import})
-            model.functions[place].CopyFrom(onnx_ir.to_proto(body))
+            function.CopyFrom(onnx_ir.to_proto(body))
 
 
 def _fix_sizes(graph: onnx.GraphProto, inputs: Sequence[TensorSpec]) -> None:

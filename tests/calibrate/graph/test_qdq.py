@@ -49,14 +49,14 @@ def test_nothing_stands_between_the_pairs_and_their_matmuls(half_bundle, statist
         assert weight.dtype == recipe.format.dtype
         assert use.node.op_type == "DequantizeLinear"
         [matmul] = use.node.outputs[0].uses()
-        assert matmul.nodes[0].op_type == "MatMul"
-        pair = matmul.nodes[0].inputs[0].producer()
+        assert matmul.node.op_type == "MatMul"
+        pair = matmul.node.inputs[0].producer()
         quantise = pair.inputs[0].producer()
         assert [pair.op_type, quantise.op_type] == ["DequantizeLinear", "QuantizeLinear"]
         # One scale, of the type that the MatMul is in: no cast would be fused.
         assert pair.inputs[1] is quantise.inputs[1]
         assert pair.inputs[1].shape.rank() == 0
-        assert pair.outputs[0].dtype == pair.inputs[1].dtype == matmul.nodes[0].inputs[1].dtype
+        assert pair.outputs[0].dtype == pair.inputs[1].dtype == matmul.node.inputs[1].dtype
     embedders = [model.graph.initializers[f"network.{name}.weight"] for name in ("patch", "output")]
     assert all(value.dtype.numpy() == np.float16 for value in embedders)
 
