@@ -14,7 +14,6 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, install, other, tools
 from support.polygraphy_command import command_lines, polygraphy
 
 from dit4sr.export.cli import command
-from dit4sr.export.engines.plans.graph import DOMAIN
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.tensorrt.compatibility import DIGESTS
 from dit4sr.runtime.bundles.bundle import Bundle
@@ -114,7 +113,7 @@ def test_from_the_command_line_to_pictures(exported, gpu, compiler, capsys, stri
 def test_every_operator_of_ours_has_a_digest(unrounded):
     """One without would be built, and never be found to be outdated."""
     model = onnx.load(unrounded.path / "onnx" / "step.onnx", load_external_data=False)
-    assert {node.op_type for node in model.graph.node if node.domain == DOMAIN} == DIGESTS.keys()
+    assert {node.op_type for node in model.graph.node if node.domain == "dit4sr"} == DIGESTS.keys()
 
 
 @pytest.mark.usefixtures("gpu")
@@ -142,7 +141,7 @@ def test_a_plan_that_strays_is_left_with_its_graph_in_standard_operators(exporte
     folder = exported.path.with_name("bundle.step-32x32-2-rows.failed")
     assert f"{folder}/polygraphy.txt says how to look into it" in capsys.readouterr().err
     model = onnx.load(folder / "step.onnx")
-    assert {node.op_type for node in model.graph.node if node.domain == DOMAIN} == DIGESTS.keys()
+    assert {node.op_type for node in model.graph.node if node.domain == "dit4sr"} == DIGESTS.keys()
     assert not any(one.name == "plugin_namespace" for node in model.graph.node for one in node.attribute)
     assert all(dim.dim_value for value in model.graph.input for dim in value.type.tensor_type.shape.dim)
     _, graph, *_ = command_lines(folder)
