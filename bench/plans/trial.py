@@ -14,9 +14,11 @@ from typing import Any
 
 import click
 
-from dit4sr.bench.plans.cards import cards_named
+from dit4sr.bench.plans.cards import Card, cards_named
 from dit4sr.bench.plans.compiled import CompiledPlan, compiled_plans
 from dit4sr.bench.plans.prediction import FACTORS, predicted_seconds
+from dit4sr.calibrate.graph.untried import untried_bundle
+from dit4sr.calibrate.scales.formats import FP8
 from dit4sr.export import architectures
 from dit4sr.export.architectures.autoencoder_kl.config import SD35_VAE
 from dit4sr.export.engines.account.layer import Layer
@@ -27,10 +29,11 @@ from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.table import format_bytes, format_table
 
 STEP = "step"
-CARD = "A100-80"
 
 
-def trial(changes: Mapping[str, Any], *, architecture: str, precision: str, seed: int = 0) -> CompiledPlan:
+def trial(
+    changes: Mapping[str, Any], *, architecture: str, precision: str, as_fp8: bool = False, seed: int = 0
+) -> CompiledPlan:
     """Export the step of a network with ``changes`` to the published config, and compile it."""
     chosen = architectures.named(architecture)
     network = chosen.random({**chosen.published({}), **changes}, seed)
@@ -39,14 +42,15 @@ def trial(changes: Mapping[str, Any], *, architecture: str, precision: str, seed
         folder = Path(scratch) / "bundle"
         config = ExportConfig(folder, precision=precision, verify=False, components=(STEP,))
         export_bundle(pipeline, config)
-        [plan] = compiled_plans(Bundle.open(folder), lambda _: None)
+        bundle = Bundle.open(folder)
+        bundle = untried_bundle(bundle, Path(scratch) / "fp8", FP8) if as_fp8 else bundle
+        [plan] = compiled_plans(bundle, lambda _: None)
     return plan
 
 
-def format_trial(plan: CompiledPlan, most: int) -> str:
+def format_trial(plan: CompiledPlan, card: Card, most: int) -> str:
     """Kernels and bytes by kind, the largest kernels that multiply nothing, and a predicted step."""
     account = plan.account
-    [card] = cards_named([CARD])
     kinds = [
         [kind, str(account.kernels[kind]), f"{account.bytes.get(kind, 0) / 1e9:.3f} GB"]
         for kind in sorted(account.kernels, key=lambda kind: -account.bytes.get(kind, 0))
@@ -63,7 +67,7 @@ def format_trial(plan: CompiledPlan, most: int) -> str:
                 if most
                 else []
             ),
-            f"{CARD}: {1e3 * predicted_seconds(plan.layers, card):.3f} ms a step, {FACTORS}",
+            f"{card.name}: {1e3 * predicted_seconds(plan.layers, card):.3f} ms a step, {FACTORS}",
         ]
     )
 
@@ -97,10 +101,13 @@ def _changes(_context: click.Context, _option: click.Parameter, pairs: Sequence[
 )
 @click.option("--architecture", default=architectures.DEFAULT, show_default=True)
 @click.option("--precision", type=click.Choice(("fp16", "bf16")), default="fp16", show_default=True)
+@click.option("--as-fp8", is_flag=True, help="In FP8, with scales that stand in.")
+@click.option("--card", default="A100-80", show_default=True, help="The card to predict a step for.")
 @click.option("--most", default=12, show_default=True, help="How many of the largest kernels to list.")
-def trial_command(changes: Mapping[str, Any], architecture: str, precision: str, most: int) -> None:
+def trial_command(card: str, most: int, **options: Any) -> None:
     """Compile a few blocks and print what the compiler made of them."""
-    click.echo(format_trial(trial(changes, architecture=architecture, precision=precision), most))
+    [named] = cards_named([card])
+    click.echo(format_trial(trial(**options), named, most))
 
 
 def main() -> None:
