@@ -101,7 +101,7 @@ def random_pipeline(
     architecture: str,
     network: Network,
     seed: int,
-    vae: Mapping[str, Any],
+    vae: Mapping[str, Any] | None = None,
     text: Mapping[str, EncoderConfig] | None = None,
 ) -> Pipeline:
     """A pipeline with weights drawn from a seed, at any size: for trying and timing, not for looking at."""
@@ -111,8 +111,8 @@ def random_pipeline(
         network,
         sampling,
         tuple(random_encoders(seed, text or {}).components()),
-        tuple(random_vae(vae, seed).components()),
-        vae,
+        () if vae is None else tuple(random_vae(vae, seed).components()),
+        vae or {},
         {"random weights": f"seed {seed}"},
         random_prompts(seed, network.card("fp32", sampling)),
     )

@@ -20,7 +20,6 @@ from dit4sr.bench.plans.prediction import FACTORS, predicted_seconds
 from dit4sr.calibrate.graph.untried import untried_bundle
 from dit4sr.calibrate.scales.formats import FP8
 from dit4sr.export import architectures
-from dit4sr.export.architectures.autoencoder_kl.config import SD35_VAE
 from dit4sr.export.engines.account.layer import Layer
 from dit4sr.export.exporter import ExportConfig, export_bundle
 from dit4sr.export.pipeline import random_pipeline
@@ -37,7 +36,7 @@ def trial(
     """Export the step of a network with ``changes`` to the published config, and compile it."""
     chosen = architectures.named(architecture)
     network = chosen.random({**chosen.published({}), **changes}, seed)
-    pipeline = random_pipeline(architecture, network, seed, SD35_VAE)
+    pipeline = random_pipeline(architecture, network, seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         config = ExportConfig(folder, precision=precision, verify=False, components=(STEP,))

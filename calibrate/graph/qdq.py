@@ -35,11 +35,11 @@ def insert_qdq(model: ir.Model, qparams: Mapping[str, QuantParams], layers: Laye
 
 
 def quantised_matmuls(model: ir.Model) -> list[str]:
-    """MatMuls both of whose factors come straight from a DQ, the activation's straight from a Q.
+    """Weights of MatMuls both of whose factors come straight from a DQ, the activation's straight from a Q.
 
     This is counted from the graph alone, so it also says what an engine could fuse in a graph of others.
     """
-    names = []
+    names: dict[str, None] = {}
     for node in model.graph:
         if node.op_type != "MatMul" or node.domain:
             continue
@@ -49,8 +49,8 @@ def quantised_matmuls(model: ir.Model) -> list[str]:
         stored = right.inputs[0]
         assert stored is not None
         if stored.is_initializer():
-            names.append(str(stored.name))
-    return names
+            names[str(stored.name)] = None
+    return list(names)
 
 
 def _maker(value: ir.Value | None, operator: str) -> ir.Node | None:

@@ -41,6 +41,7 @@ ALLOWED = {
     ("export/weights/checkpoint.py", "safe_open"): CHECKED,
     ("export/engines/tensorrt/verify.py", "onnx.load"): CHECKED,
     ("export/engines/plans/graph.py", "onnx.load"): CHECKED,
+    ("export/engines/plans/convolutions.py", "fromfile"): CHECKED,
     ("calibrate/graph/bundle_rewriting.py", "ir.load"): CHECKED,
     ("bench/graph/cost.py", "ir.load"): CHECKED,
     ("kernels/aot.py", "read_text"): "kernels know no runtime; the file is what their own compiler wrote",

@@ -137,7 +137,7 @@ def test_steps_are_free(compiled, unrounded, steps):
 
 
 def test_other_sizes_are_refused_with_those_it_takes(compiled):
-    refusal = pytest.raises(IncompatibleError, match=r"no inductor engine of prepare for .*tokens 4")
+    refusal = pytest.raises(IncompatibleError, match=r"no inductor engine of prepare for .*height 4")
     with Upscaler(compiled, backend="inductor", threads=1, use_cache=False) as upscaler, refusal:
         upscaler.upscale(photo(8, 8), settings=Settings(tile=16, overlap=0, guidance=3.0))
 

@@ -12,7 +12,7 @@ from support.fake_tensorrt import FakeCompiler, FakeGpu, other, tools
 from support.runtime_system import SPECS, write_toy_bundle
 from support.tensorrt_bundle import FIXED, FREE, plan_bundle
 
-from dit4sr.export.engines.plans.config import Forms
+from dit4sr.export.engines.plans.config import NATIVE, Forms
 from dit4sr.export.engines.plans.graph import prepared
 from dit4sr.export.engines.plans.profiles import Profile
 from dit4sr.export.engines.plans.spans import Span
@@ -37,12 +37,15 @@ from dit4sr.runtime.errors import (
 OURS = {"plugin_namespace": "dit4sr", "plugin_version": "1", "aot": 1}
 
 
-def write_graph(path, rows: int | str = "rows"):
+SHAPE = {"heads": 1, "head_dim": 4, "copied": 0}
+
+
+def write_graph(path, rows: int | str = "rows", version: int = 2):
     """Two of our operators, with pointers to their kernels."""
     value = helper.make_tensor_value_info
     nodes = [
         helper.make_node("DepthwiseInject", ["u", "u", "w", "b"], ["a"], domain="dit4sr", channels=8, **OURS),
-        helper.make_node("JointAttentionDual", ["a"] * 4, ["n", "l"], domain="dit4sr", heads=1, **OURS),
+        helper.make_node("JointAttentionDual", ["a"] * 4, ["n", "l"], domain="dit4sr", **SHAPE, **OURS),
         helper.make_node("Cast", ["n"], ["x"], to=onnx.TensorProto.FLOAT16),
         helper.make_node("Softmax", ["l"], ["y"]),
     ]
@@ -54,8 +57,17 @@ def write_graph(path, rows: int | str = "rows"):
         [value("x", onnx.TensorProto.FLOAT16, [rows, 4]), value("y", kind, [rows, 4])],
         value_info=[value("a", kind, [rows, 4])],
     )
-    onnx.save(helper.make_model(graph), path)
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("dit4sr", version)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets), path)
     return (TensorSpec("u", "float32", (rows, 4)), TensorSpec("w", "float32", (4,)))
+
+
+def test_an_injection_of_an_earlier_version_is_no_work_for_the_plugin(tmp_path):
+    path = tmp_path / "step.onnx"
+    inputs, profile = write_graph(path, version=1), Profile("", {"rows": Span.at(2)})
+    assert not prepared(path, inputs, profile, NATIVE).plugins
+    with pytest.raises(IncompatibleError, match="DepthwiseInject of version 1; expected version 2"):
+        prepared(path, inputs, profile, Forms(depthwise_inject="plugin"))
 
 
 def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):

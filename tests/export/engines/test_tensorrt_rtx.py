@@ -82,7 +82,8 @@ def test_the_step_of_the_model_in_the_box_is_fused(built):
     guided, alone = accounts(built, "step")
     assert (guided.attentions, guided.fused_attentions) == (8, 8)
     assert (alone.attentions, alone.fused_attentions) == (8, 8)
-    assert guided.products == {"fp16": 66}
+    # In its four blocks of one attention the image streams go through the MLP apart; the last needs no LR.
+    assert guided.products == {"fp16": 66 + 2 * 4 - 1}
     assert guided.kernels["attention"] == 8
 
 
@@ -91,7 +92,8 @@ def test_the_compilers_flops_are_those_of_the_graph(built):
     graph = read_graph(built.component_file("step"))
     for account in accounts(built, "step"):
         costs = graph_cost(graph, account.sizes, layers)
-        assert account.flops == total(costs).flops
+        # Nine shifts in one kernel multiply by element, which the list of the compiler does not tell.
+        assert account.flops == total(costs).flops - costs["LR injection"].flops
         groups = {group.group: group for group in account.groups}
         assert groups["joint attention"].flops == costs["joint attention"].flops
 

@@ -59,11 +59,13 @@ class SimplifiedBlock(nn.Module):
 
     def restore(self, streams: Streams, modulation: Modulation, grid: Grid) -> Streams:
         """Pass the image streams through their MLP, the LR stream helping the noise stream on the way."""
+        image: Streams | Tensor
         if self.together:
             assert streams.lr is not None
-            image = torch.stack([streams.noise, streams.lr])
-            return self.ff.together(modulation.enter(layer_norm(image)), grid)
-        restored: Streams = self.ff(streams.each(layer_norm).each(modulation.enter), grid)
+            image = modulation.enter(layer_norm(torch.stack([streams.noise, streams.lr])))
+        else:
+            image = streams.each(layer_norm).each(modulation.enter)
+        restored: Streams = self.ff(image, grid)
         return restored
 
     def read(self, text: Tensor | None, modulation: Modulation) -> Tensor:

@@ -32,17 +32,19 @@ class InjectedFeedForward(nn.Module):
             case Injection.NONE:
                 pass
 
-    def forward(self, streams: Streams, grid: Grid) -> Streams:
-        """Widen the image streams ``[R, N, D]``, let LR help noise, and narrow what anybody still reads."""
-        noise, lr = (self.activated(stream) for stream in (streams.noise, streams.lr))
+    def forward(self, image: Streams | Tensor, grid: Grid) -> Streams:
+        """Widen the image streams, let LR help noise, and narrow what anybody still reads.
+
+        The streams come apart, ``[R, N, D]`` each, or in one tensor ``[2, R, N, D]``: then every weight is
+        read once.
+        """
+        if isinstance(image, Tensor):
+            noise, lr = self.activated(image).unbind(0)
+            hidden = torch.stack([self.inject(noise, lr, grid), lr])
+            return Streams(*self.contract(hidden).unbind(0))
+        noise, lr = (self.activated(stream) for stream in (image.noise, image.lr))
         injected = self.inject(noise, lr, grid)
         return Streams(self.contract(injected), None if self.noise_only else self.contract(lr))
-
-    def together(self, image: Tensor, grid: Grid) -> Streams:
-        """Do the same to both streams in one tensor, ``[2, R, N, D]``: each weight is read once."""
-        noise, lr = self.activated(image).unbind(0)
-        hidden = torch.stack([self.inject(noise, lr, grid), lr])
-        return Streams(*self.contract(hidden).unbind(0))
 
     def activated(self, stream: Tensor | None) -> Tensor:
         """Project and activate one stream: a product whose epilogue is its bias and GELU."""
