@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -75,6 +76,7 @@ def sixteen_bits(format_name: str, top: int = 60000) -> bytes:
     return saved(Image.fromarray(values), format_name)
 
 
+@functools.cache  # a profile bears the second in which it was made
 def profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -81,7 +81,7 @@ def test_a_machine_that_can_run_nothing_is_3(doctor, without, bundle):
 def test_a_bundle_is_looked_into_and_tried_out(doctor):
     code, text = doctor(tiny_bundle())
     assert code == 0
-    assert "594  6 DepthwiseInject, 5 JointAttention" in text
+    assert "679  6 DepthwiseInject, 5 JointAttention" in text
     assert "onnxruntime/cpu would run it" in text
     assert "tensorrt would not: the bundle holds no engines for it; build them with dit4sr-export" in text
     assert "a picture of 64×64, restored to 256×256 in 2 steps, would take" in text
