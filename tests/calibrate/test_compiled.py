@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from support.small_system import small_system
+from support.small_system import small_controlled_system, small_system
 
 from dit4sr.bench.plans.compiled import compiled_plans
 from dit4sr.calibrate.calibrator import calibrate
@@ -22,10 +22,12 @@ from dit4sr.runtime.bundles.plan_account import PlanAccount
 pytest.importorskip("tensorrt_rtx", reason="not run: TensorRT for RTX is for Linux and Windows on x86-64")
 
 
-@pytest.fixture(scope="module")
-def half(tmp_path_factory) -> Bundle:
+@pytest.fixture(
+    scope="module", params=[small_system, small_controlled_system], ids=lambda make: make.__name__
+)
+def half(request, tmp_path_factory) -> Bundle:
     path = tmp_path_factory.mktemp("half") / "bundle"
-    export_bundle(small_system(), ExportConfig(path, verify=False))
+    export_bundle(request.param(), ExportConfig(path, verify=False))
     return Bundle.open(path)
 
 
@@ -60,6 +62,7 @@ def calibrated(half, tmp_path_factory) -> tuple[PlanAccount, Report]:
 def test_every_quantised_product_runs_in_eight_bits(calibrated):
     account, report = calibrated
     assert account.narrow_products == account.quantised_products == report.claimed > 10
+    assert account.fused_attentions == account.attentions
     assert account.products["fp16"] == 1  # the last projection, which stays wide
 
 

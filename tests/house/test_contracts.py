@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ def test_every_architecture_is_kept_from_generic_code(contract):
     folders = [name.replace("-", "_") for name in architectures.known()]
     known = {f"dit4sr.export.architectures.{folder}" for folder in folders}
     assert set(contract["forbidden_modules"]) == known
+
+
+def test_the_runtime_names_no_other_network():
+    """The package bears DiT4SR's name; what the runtime does is no network's own."""
+    others = {name for name in architectures.known() if name != architectures.DEFAULT}
+    assert others
+    names = re.compile("|".join(re.sub(r"[-_]", "[-_ ]?", name) for name in others), re.IGNORECASE)
+    named = [path for path in (ROOT / "runtime").rglob("*.py") if names.search(path.read_text())]
+    assert named == []
 
 
 def test_all_code_of_the_exporter_and_downstream_is_generic_unless_it_is_an_architectures(contract):

@@ -1,4 +1,4 @@
-"""The smallest system that restores a photo: two layers of DiT4SR, a convolution for each half of the VAE."""
+"""The smallest systems that restore a photo: few layers, a convolution for each half of the VAE."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from support.networks import smallest_config
 from torch import Tensor, nn
 
+from dit4sr.export import architectures
 from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.export.architectures.dit4sr.config import Flavour
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
+from dit4sr.export.architectures.protocol import Network
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.pipeline import Pipeline
 from dit4sr.export.sampling import random_prompts
@@ -44,8 +46,21 @@ class Grow(nn.Module):
 
 
 def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> Pipeline:
-    """Weights by seed; compiles in seconds where diffusers' VAE takes minutes."""
+    """DiT4SR of two layers, its weights by seed."""
     config = smallest_config(flavour)
+    return small_pipeline(
+        ARCHITECTURE.name, Dit4sr(config, RandomWeights(read_tensors(config), seed), "random"), seed
+    )
+
+
+def small_controlled_system(seed: int = SEED) -> Pipeline:
+    """An SD3-ControlNet of four layers and two, its weights by seed."""
+    controlled = architectures.named("sd3-controlnet")
+    return small_pipeline(controlled.name, controlled.random(controlled.smallest(), seed), seed)
+
+
+def small_pipeline(architecture: str, network: Network, seed: int = SEED) -> Pipeline:
+    """A network and a VAE that compiles in seconds, where diffusers' takes minutes."""
     image = ("images", 3, "pixel_height", "pixel_width")
     latent = ("images", CHANNELS, "height", "width")
     with torch.device("meta"):
@@ -66,12 +81,9 @@ def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> Pipelin
                 RandomWeights(shapes, seed),
             )
         )
-    network, sampling = (
-        Dit4sr(config, RandomWeights(read_tensors(config), seed), "random"),
-        ARCHITECTURE.sampling(),
-    )
+    sampling = architectures.named(architecture).sampling()
     return Pipeline(
-        ARCHITECTURE.name,
+        architecture,
         network,
         sampling,
         vae=tuple(vae),

@@ -67,7 +67,7 @@ class Sd3ControlNetArchitecture:
         ).to_json()
 
     def smallest(self) -> Config:
-        """The config of four blocks and two beside them, on one head."""
+        """The config of four blocks and two beside them, on two narrow heads."""
         from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST
 
         return SMALLEST.to_json()

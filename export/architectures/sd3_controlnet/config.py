@@ -209,10 +209,11 @@ def _same(value: Any) -> Any:
 
 
 SMALLEST = SystemConfig(
-    num_attention_heads=1,
+    num_attention_heads=2,  # of one the compiler leaves an attention without text queries in pieces
+    attention_head_dim=32,
     joint_attention_dim=24,
     pooled_projection_dim=20,
-    pos_embed_max_size=6,
+    pos_embed_max_size=24,
     sample_size=8,
     backbone=Stack(4, (0,)),
     control=Stack(2, (0,)),

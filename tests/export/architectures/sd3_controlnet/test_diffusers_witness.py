@@ -166,6 +166,12 @@ def test_simplified_it_computes_the_same(case, latent):
         found = denoiser(inputs["latent"], condition_tokens, text, scale[row], positions, *now)
         one = inputs | {"timestep": inputs["timestep"][row].expand(2)}
         assert difference(found, model(**one)) < 1e-12
+        # A step that the control net is not heard in is the backbone's.
+        unheard = denoiser(
+            inputs["latent"], condition_tokens, text, torch.zeros_like(scale[row]), positions, *now
+        )
+        alone = model.transformer(inputs["latent"], inputs["text"], inputs["pooled"], one["timestep"])
+        assert difference(unheard, alone) < 1e-12
 
 
 def test_start_and_end_are_the_pipelines():
