@@ -7,45 +7,13 @@ million layers would be built until memory runs out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 LARGEST_SIZE = 1 << 20
 """Of one axis of a tensor; the largest vocabularies have a quarter of it."""
 LARGEST_LATENT = 4096
 """Side of what a network was trained on: 32,768 pixels."""
 MOST_LAYERS = 256
-
-
-class TokenSizes(Protocol):
-    """The sizes of a network of SD3's kind that its layers are built by."""
-
-    @property
-    def in_channels(self) -> int:
-        """Number of channels of a latent."""
-
-    @property
-    def patch_size(self) -> int:
-        """Side of the patches of a latent that are tokens."""
-
-    @property
-    def width(self) -> int:
-        """Number of channels of a token."""
-
-    @property
-    def hidden_width(self) -> int:
-        """Number of channels between the two linear layers of a feed-forward."""
-
-    @property
-    def pooled_projection_dim(self) -> int:
-        """Number of channels of the pooled text."""
-
-    @property
-    def pos_embed_max_size(self) -> int:
-        """Side of the position table."""
-
-    @property
-    def base_grid(self) -> int:
-        """The token grid that the positions were trained on."""
 
 
 def check_sizes(sizes: Mapping[str, Any], most: int = LARGEST_SIZE) -> None:

@@ -17,8 +17,9 @@ from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttentio
 from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
-from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.attention import Heads, attend, normalise_heads
+from dit4sr.export.architectures.mmdit.patches import Grid
 
 
 class UnfusedAttention(PackedAttention):

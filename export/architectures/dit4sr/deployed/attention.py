@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
 from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.attention import Heads, attend, normalise_heads
 from dit4sr.kernels.joint_attention.torch_op import (
     joint_attention,
     joint_attention_dual,

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention, TextRole
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, Modulation, Streams, layer_norm
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
+from dit4sr.export.architectures.mmdit.patches import Grid
 
 
 class SimplifiedBlock(nn.Module):

@@ -8,10 +8,10 @@ from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention
 from dit4sr.export.architectures.dit4sr.deployed.block import SimplifiedBlock
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
-from dit4sr.export.architectures.dit4sr.deployed.prepare import patch_convolution, patch_tokens
-from dit4sr.export.architectures.dit4sr.released.embedding import unpatchify
-from dit4sr.export.architectures.dit4sr.released.streams import Modulation, Streams, layer_norm
-from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
+from dit4sr.export.architectures.dit4sr.deployed.prepare import patch_convolution
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
+from dit4sr.export.architectures.mmdit.patches import patch_tokens, token_grid, unpatchify
 
 ROUNDED_MODULES = (PackedAttention, InjectedFeedForward)
 """Modules of ours whose own weights only MatMuls and fused operators read; half precision rounds them."""

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Injection, TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, Streams
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.patches import Grid
 from dit4sr.kernels.depthwise_inject.torch_op import depthwise_inject
 
 

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.embedding import TimeTextEmbedding
+from dit4sr.export.architectures.mmdit.patches import patch_tokens
+from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 
 
 class Prepare(nn.Module):
@@ -40,12 +41,6 @@ def patch_convolution(config: TransformerConfig) -> nn.Conv2d:
     """The convolution that embeds patches; the noise and the LR latent share its weights."""
     patch = config.patch_size
     return nn.Conv2d(config.in_channels, config.width, kernel_size=patch, stride=patch)
-
-
-def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
-    """Embed a latent ``[R, 16, h, w]`` as tokens ``[R, N, D]``, row by row."""
-    patches: Tensor = patch(latent)
-    return patches.flatten(2).transpose(1, 2)
 
 
 def modulation_widths(config: TransformerConfig) -> dict[str, int]:

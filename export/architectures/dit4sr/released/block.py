@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.attention import Attention
-from dit4sr.export.architectures.dit4sr.released.feed_forward import FeedForward, ImageFeedForward
-from dit4sr.export.architectures.dit4sr.released.streams import Grid, Modulation, Streams, layer_norm
-
-
-class AdaLayerNorm(nn.Module):
-    """AdaLN: the modulations of a block's layers (shift, scale, gate of each) from the steering vector."""
-
-    def __init__(self, width: int, layers: int) -> None:
-        super().__init__()
-        self.layers = layers
-        self.linear = nn.Linear(width, 3 * layers * width)
-
-    def forward(self, steering: Tensor) -> list[Modulation]:
-        """Compute one modulation for each layer, ``[R, 1, D]`` apiece."""
-        chunks = self.linear(F.silu(steering)).unsqueeze(1).chunk(3 * self.layers, dim=-1)
-        return [Modulation(*chunks[i : i + 3]) for i in range(0, 3 * self.layers, 3)]
-
-
-class AdaLayerNormContinuous(nn.Module):
-    """AdaLN for the output and for text that is only read: scale before shift, and no gate."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, 2 * width)
-
-    def forward(self, steering: Tensor) -> list[Modulation]:
-        """Compute one modulation without a gate, ``[R, 1, D]``."""
-        scale, shift = self.linear(F.silu(steering)).unsqueeze(1).chunk(2, dim=-1)
-        return [Modulation(shift, scale)]
+from dit4sr.export.architectures.dit4sr.released.feed_forward import ImageFeedForward
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.feed_forward import FeedForward
+from dit4sr.export.architectures.mmdit.modulation import (
+    AdaLayerNorm,
+    AdaLayerNormContinuous,
+    layer_norm,
+)
+from dit4sr.export.architectures.mmdit.patches import Grid
 
 
 class Block(nn.Module):

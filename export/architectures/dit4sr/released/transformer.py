@@ -5,13 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.released.block import AdaLayerNormContinuous, Block
-from dit4sr.export.architectures.dit4sr.released.embedding import (
-    PatchEmbedding,
-    TimeTextEmbedding,
-    unpatchify,
-)
-from dit4sr.export.architectures.dit4sr.released.streams import Streams, layer_norm
+from dit4sr.export.architectures.dit4sr.released.block import Block
+from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.modulation import AdaLayerNormContinuous, layer_norm
+from dit4sr.export.architectures.mmdit.patches import PatchEmbedding, token_grid, unpatchify
+from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 
 
 class Transformer(nn.Module):
@@ -50,11 +48,3 @@ class Transformer(nn.Module):
             streams = block(streams, steering, grid)
         [closing] = self.norm_out(steering)
         return unpatchify(self.proj_out(closing.enter(layer_norm(streams.noise))), grid, patch)
-
-
-def token_grid(latent: Tensor, patch_size: int) -> tuple[int, int]:
-    """Rows and columns of tokens in a latent, which patches must tile."""
-    height, width = latent.shape[-2:]
-    if height % patch_size or width % patch_size:
-        raise ValueError(f"a {height}×{width} latent is not tiled by patches of {patch_size}×{patch_size}")
-    return height // patch_size, width // patch_size

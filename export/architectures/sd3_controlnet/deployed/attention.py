@@ -7,7 +7,7 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.attention import Heads, attend, normalise_heads
+from dit4sr.export.architectures.mmdit.attention import Heads, attend, normalise_heads
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 
 

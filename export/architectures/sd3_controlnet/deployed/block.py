@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.streams import Modulation, layer_norm
+from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention, TextRole
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.embedding import unpatchify
-from dit4sr.export.architectures.dit4sr.released.streams import Modulation, layer_norm
-from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
+from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
+from dit4sr.export.architectures.mmdit.patches import patch_tokens, token_grid, unpatchify
 from dit4sr.export.architectures.sd3_controlnet.config import Stack, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention
 from dit4sr.export.architectures.sd3_controlnet.deployed.block import SimplifiedBlock
-from dit4sr.export.architectures.sd3_controlnet.deployed.prepare import patch_tokens
 
 ROUNDED_MODULES = (PackedAttention,)
 """Modules of ours whose own weights only MatMuls read; half precision rounds them."""

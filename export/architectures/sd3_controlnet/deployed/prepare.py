@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dit4sr.export.architectures.mmdit.patches import patch_tokens
 from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, Stack, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.deployed.block import modulation_chunks
 from dit4sr.export.architectures.sd3_controlnet.deployed.steering import Steering, exact_time_waves
@@ -54,12 +55,6 @@ class Prepare(nn.Module):
         heard = after - 1 > config.control_start * count - 1e-3
         heard &= after < config.control_end * count + 1e-3
         return config.control_scale * heard.to(timesteps.dtype)
-
-
-def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
-    """Embed a latent ``[R, 16, h, w]`` as tokens ``[R, N, D]``, row by row."""
-    patches: Tensor = patch(latent)
-    return patches.flatten(2).transpose(1, 2)
 
 
 def backbone_widths(config: SystemConfig) -> dict[str, int]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.embedding import TIME_CHANNELS, TwoLayerEmbedding
+from dit4sr.export.architectures.mmdit.steering import TIME_CHANNELS, TwoLayerEmbedding
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 
 HALF = TIME_CHANNELS // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.attention import HeadNorm, Heads, attend
+from dit4sr.export.architectures.mmdit.attention import HeadNorm, Heads, attend
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 
 

@@ -6,14 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.block import AdaLayerNormContinuous
-from dit4sr.export.architectures.dit4sr.released.embedding import (
-    PatchEmbedding,
-    TimeTextEmbedding,
-    unpatchify,
-)
-from dit4sr.export.architectures.dit4sr.released.streams import layer_norm
-from dit4sr.export.architectures.dit4sr.released.transformer import token_grid
+from dit4sr.export.architectures.mmdit.modulation import AdaLayerNormContinuous, layer_norm
+from dit4sr.export.architectures.mmdit.patches import PatchEmbedding, token_grid, unpatchify
+from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.released.block import JointBlock
 

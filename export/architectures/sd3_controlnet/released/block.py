@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.block import AdaLayerNorm, AdaLayerNormContinuous
-from dit4sr.export.architectures.dit4sr.released.feed_forward import FeedForward
-from dit4sr.export.architectures.dit4sr.released.streams import layer_norm
+from dit4sr.export.architectures.mmdit.feed_forward import FeedForward
+from dit4sr.export.architectures.mmdit.modulation import AdaLayerNorm, AdaLayerNormContinuous, layer_norm
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.released.attention import Attention
 

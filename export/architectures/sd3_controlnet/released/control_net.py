@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.embedding import PatchEmbedding, TimeTextEmbedding
+from dit4sr.export.architectures.mmdit.patches import PatchEmbedding
+from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.released.block import JointBlock
 

@@ -1,19 +1,15 @@
-"""What enters the transformer: patches with their positions, the time, and the pooled text."""
+"""From a latent to tokens on their places, and back."""
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.released.streams import Grid
-from dit4sr.export.architectures.dtypes import at_least_single
-from dit4sr.export.architectures.sizes import TokenSizes
+from dit4sr.export.architectures.mmdit.sizes import TokenSizes
 from dit4sr.runtime.sampling.positions import centred_start, sine_cosine_positions
 
-TIME_CHANNELS = 256
+Grid = tuple[int, int]
+"""Rows and columns of image tokens."""
 
 
 class PatchEmbedding(nn.Module):
@@ -51,42 +47,18 @@ class PatchEmbedding(nn.Module):
         return table[top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
 
 
-class TwoLayerEmbedding(nn.Module):
-    """An embedding by two linear layers, SiLU between them."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.linear_1 = nn.Linear(channels, width)
-        self.linear_2 = nn.Linear(width, width)
-
-    def forward(self, vector: Tensor) -> Tensor:
-        """Embed ``[..., channels]`` into ``[..., width]``."""
-        embedded: Tensor = self.linear_2(F.silu(self.linear_1(vector)))
-        return embedded
+def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:
+    """Embed a latent ``[R, 16, h, w]`` as tokens ``[R, N, D]``, row by row."""
+    patches: Tensor = patch(latent)
+    return patches.flatten(2).transpose(1, 2)
 
 
-class TimeTextEmbedding(nn.Module):
-    """The vector that steers every AdaLN: embedded time plus embedded pooled text."""
-
-    def __init__(self, sizes: TokenSizes) -> None:
-        super().__init__()
-        self.timestep_embedder = TwoLayerEmbedding(TIME_CHANNELS, sizes.width)
-        self.text_embedder = TwoLayerEmbedding(sizes.pooled_projection_dim, sizes.width)
-
-    def forward(self, timestep: Tensor, pooled: Tensor) -> Tensor:
-        """Embed time and pooled text and add them; ``timestep`` and ``pooled`` may broadcast."""
-        waves = time_waves(timestep).to(pooled.dtype)
-        embedded: Tensor = self.timestep_embedder(waves) + self.text_embedder(pooled)
-        return embedded
-
-
-def time_waves(timestep: Tensor) -> Tensor:
-    """Cosines, then sines, of the time at 128 frequencies; in FP32 even where the model is in half."""
-    timestep, half = at_least_single(timestep), TIME_CHANNELS // 2
-    places = torch.arange(half, dtype=timestep.dtype, device=timestep.device)
-    frequencies = torch.exp(-math.log(10000.0) * places / half)
-    angles = timestep.unsqueeze(-1) * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+def token_grid(latent: Tensor, patch_size: int) -> tuple[int, int]:
+    """Rows and columns of tokens in a latent, which patches must tile."""
+    height, width = latent.shape[-2:]
+    if height % patch_size or width % patch_size:
+        raise ValueError(f"a {height}×{width} latent is not tiled by patches of {patch_size}×{patch_size}")
+    return height // patch_size, width // patch_size
 
 
 def unpatchify(patches: Tensor, grid: Grid, patch_size: int) -> Tensor:
