@@ -78,8 +78,10 @@ def format_contents(bundle: Bundle, views: Mapping[str, GraphView] | None = None
     card, manifest = bundle.card, bundle.manifest
     views = view_graphs(bundle) if views is None else views
     total = sum(record.bytes for record in manifest.files())
+    kinds = {"flavour": card.flavour, "variant": card.variant}  # not every network has them
+    described = [card.name, *(f"{kind} {name}" for kind, name in kinds.items() if name), card.precision]
     lines = [
-        f"{bundle.path}: {card.name}, flavour {card.flavour}, variant {card.variant}, {card.precision}",
+        f"{bundle.path}: {', '.join(described)}",
         f"{format_bytes(total)}, weights {card.weights}, schema {manifest.schema}",
         "",
         format_table(

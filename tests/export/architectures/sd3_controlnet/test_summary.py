@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from support.controlled import narrow_config
 
+from dit4sr.export import architectures
 from dit4sr.export.architectures.sd3_controlnet import ARCHITECTURE
 from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST, ControlPooled, Stack, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.layout import (
@@ -61,6 +63,21 @@ def test_multiply_accumulates_are_the_fact_sheets(text_tokens, whole, control):
     beside = sum(count for group, count in released.items() if group.startswith(("control net", "residuals")))
     # Its embedders and AdaLN, 2.5 G, are in one group with the backbone's.
     assert control - 3 < beside / 1e9 < control - 2
+
+
+def test_the_page_says_what_both_systems_multiply():
+    counts = []
+    for name in ("sd3-controlnet", "dit4sr"):
+        system = architectures.named(name)
+        for tokens in (154, 333):
+            summary = system.summary(system.published({}), (512, 512), tokens)
+            counts += [sum(macs.values()) / 1e9 for macs in (summary.released, summary.simplified)]
+    controlled, ours = counts[:4], counts[4:]
+    page = (Path(__file__).parents[4] / "docs" / "systems.md").read_text()
+    assert f"| SD3-ControlNet | {' | '.join(f'{count:.1f}' for count in controlled)} |" in page
+    assert f"`copied` | {' | '.join(f'{count:.1f}' for count in ours)} |" in page
+    ratios = [f"{one / other:.2f}" for one, other in zip(controlled, ours, strict=True)]
+    assert f"to DiT4SR | {' | '.join(ratios)} |" in page
 
 
 @pytest.mark.parametrize(

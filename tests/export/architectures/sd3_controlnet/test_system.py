@@ -28,6 +28,7 @@ from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.axes import axis_sizes
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.console.command import run_command
+from dit4sr.runtime.doctor.inspection import format_inspection
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_the_manifest_says_what_network_it_is_and_what_was_chosen(exported):
         "residual_rule": "float",
     }.items() <= config.items()
     assert (config["control_scale"], config["control_end"]) == (0.8, 0.7)
+    assert f"{exported.path}: SD3-ControlNet, fp32\n" in format_inspection(exported)
     folders = {name.partition("/")[0] for name in exported.manifest.provenance.checkpoint if "/" in name}
     assert folders == {"controlnet", "vae"}
     assert {check.component for check in exported.manifest.verification} >= {"prepare", "step", "loop"}
