@@ -41,8 +41,8 @@ class Prepare(nn.Module):
             patch_tokens(self.patch, condition),
             self.context(text),
             self.scale(timesteps)[:, None, None].expand(-1, pooled.shape[0], 1),
-            *self.modulation(F.silu(steering)).split(self.widths, dim=-1),
-            *self.control_modulation(F.silu(control_steering)).split(self.control_widths, dim=-1),
+            *modulations(self.modulation, steering, self.widths),
+            *modulations(self.control_modulation, control_steering, self.control_widths),
         )
 
     def scale(self, timesteps: Tensor) -> Tensor:
@@ -55,6 +55,14 @@ class Prepare(nn.Module):
         heard = after - 1 > config.control_start * count - 1e-3
         heard &= after < config.control_end * count + 1e-3
         return config.control_scale * heard.to(timesteps.dtype)
+
+
+def modulations(layer: nn.Linear, steering: Tensor, widths: list[int]) -> tuple[Tensor, ...]:
+    """Multiply one network's stacked AdaLN matrices with all steps at once; a tensor for each block."""
+    # On rows of one axis the exporter writes the matrices as they are stacked, one after the other.
+    made = layer(F.silu(steering).flatten(0, 1)).unflatten(0, steering.shape[:2])
+    parts: tuple[Tensor, ...] = made.split(widths, dim=-1)
+    return parts
 
 
 def backbone_widths(config: SystemConfig) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from diffusers import AutoencoderKL
@@ -60,6 +61,14 @@ def test_the_manifest_says_what_network_it_is_and_what_was_chosen(exported):
     folders = {name.partition("/")[0] for name in exported.manifest.provenance.checkpoint if "/" in name}
     assert folders == {"controlnet", "vae"}
     assert {check.component for check in exported.manifest.verification} >= {"prepare", "step", "loop"}
+
+
+def test_stacked_matrices_are_written_without_holding_them_together(exported):
+    """A MatMul would read them transposed, which takes the whole stack at once: 6 GB at full size."""
+    graph = onnx.load(exported.component_file("prepare"), load_external_data=False).graph
+    readers = {name: node.op_type for node in graph.node for name in node.input if "modulation" in name}
+    assert readers.keys() >= {"modulation.weight", "control_modulation.weight"}
+    assert {readers[f"{name}.weight"] for name in ("modulation", "control_modulation")} == {"Gemm"}
 
 
 def test_it_restores_pictures_of_one_tile_and_of_several(exported):
