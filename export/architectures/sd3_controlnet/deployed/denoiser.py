@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
@@ -39,27 +41,33 @@ class Denoiser(nn.Module):
         *modulations: Tensor,
     ) -> Tensor:
         """Velocity at ``latent`` ``[R, 16, h, w]`` from what `Prepare` made, the last two for one step."""
-        config, scale = self.config, control_scale[:, None]
+        config, count = self.config, len(self.blocks)
         grid = token_grid(latent, config.patch_size)
         image, control = (tokens + positions for tokens in patch_tokens(self.patch, latent).chunk(2, dim=-1))
-        control, (text, control_text) = control + condition_tokens, text_tokens.chunk(2, dim=-1)
-        own, closing = modulations[: len(self.blocks)], modulations[len(self.blocks)]
-        ahead = zip(self.control_blocks, modulations[len(self.blocks) + 1 :], strict=True)
+        text, control_text = text_tokens.chunk(2, dim=-1)
+        own, closing, of_control = modulations[:count], modulations[count], modulations[count + 1 :]
+        residuals = self.weighed_residuals(
+            control + condition_tokens, control_text, control_scale, of_control
+        )
 
         residual, reached = None, -1
         for layer, (block, modulation) in enumerate(zip(self.blocks, own, strict=True)):
             image, text = block(image, text, modulation)
-            if layer == len(config.residual_of):
-                break
-            wanted = config.residual_of[layer]
-            if wanted > reached:
-                for _ in range(wanted - reached):
-                    control_block, control_modulation = next(ahead)
-                    control, control_text = control_block(control, control_text, control_modulation)
-                residual, reached = scale * self.residuals[str(wanted)](control), wanted
-            image = image + residual
+            if layer < len(config.residual_of):
+                if config.residual_of[layer] > reached:
+                    residual, reached = next(residuals), config.residual_of[layer]
+                image = image + residual
         tokens = self.output(Modulation(*closing[:, None].chunk(2, dim=-1)).enter(layer_norm(image)))
         return unpatchify(tokens, grid, config.patch_size)
+
+    def weighed_residuals(
+        self, image: Tensor, text: Tensor, scale: Tensor, modulations: Sequence[Tensor]
+    ) -> Iterator[Tensor]:
+        """Run the control net as far as it is asked, and make the residuals that the backbone reads."""
+        for layer, (block, modulation) in enumerate(zip(self.control_blocks, modulations, strict=True)):
+            image, text = block(image, text, modulation)
+            if layer in self.config.residual_of:
+                yield scale[:, None] * self.residuals[str(layer)](image)
 
 
 def blocks(config: SystemConfig, stack: Stack, count: int) -> nn.ModuleList:
