@@ -2,7 +2,9 @@
 
 Three kinds of node. *Products* (MatMuls, convolutions, our operators) run in half. *Movers* (reshape, split,
 concatenate) keep the type of what they move. All others, the norms, modulations, gates, residual sums,
-guidance and solver, stay in FP32. A value crosses between the two by one cast, however many read it.
+guidance and solver, stay in FP32, but for a sum that only a product reads, of a product's answer with tokens
+that products read as halves anyway (the LR residual). A value crosses between the two by one cast, however
+many read it.
 """
 
 from __future__ import annotations

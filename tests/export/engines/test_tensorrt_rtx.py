@@ -87,6 +87,14 @@ def test_the_step_of_the_model_in_the_box_is_fused(built):
     assert guided.kernels["attention"] == 8
 
 
+def test_the_step_of_the_model_in_the_box_moves_no_more_than_it_did(built):
+    """What was reached: a form that costs more has to say why."""
+    guided, alone = accounts(built, "step")
+    assert sum(guided.kernels.values()) <= 139
+    assert sum(guided.bytes.values()) <= 101.1e6
+    assert sum(alone.bytes.values()) <= 57.9e6
+
+
 def test_the_compilers_flops_are_those_of_the_graph(built):
     layers = architectures.of_bundle(built.manifest).layers
     graph = read_graph(built.component_file("step"))

@@ -130,6 +130,39 @@ def test_an_activation_between_products_never_leaves_half():
     assert [op for op, _ in types(model)] == ["Cast", "MatMul", "Gelu", "MatMul", "Cast"]
 
 
+def test_a_weight_that_streams_share_is_bound_in_half():
+    g = Sketch()
+    weight = g.weight("w", 4, 4)
+    one, other = (g.op("MatMul", g.given(name, "n", 4), weight) for name in "xy")
+    model = g.model(g.op("MatMul", one, g.weight("v", 4, 4)), g.op("MatMul", other, g.weight("u", 4, 4)))
+    run_pass(model, mixed_precision(HALF))
+    assert weight.dtype == HALF
+    assert [op for op, _ in types(model)].count("Cast") == 2 + 2  # the streams in, the answers out
+
+
+def test_tokens_are_added_to_an_answer_in_half_where_products_read_both():
+    """As the LR stream is: it was projected, and its answer plus itself is projected again."""
+    g = Sketch()
+    tokens = g.op("LayerNormalization", g.given("x", "n", 4), g.weight("scale", 4))
+    answer = g.op("MatMul", tokens, g.weight("qkv", 4, 4))
+    model = g.model(g.op("MatMul", g.op("Add", answer, tokens), g.weight("out", 4, 4)))
+    run_pass(model, mixed_precision(HALF))
+    assert dict(types(model))["Add"] == HALF
+
+
+@pytest.mark.parametrize("is_read_wide", [True, False])
+def test_other_sums_stay_in_fp32(is_read_wide):
+    """A residual stream: what it adds to no product reads, or what it makes something else reads as well."""
+    g = Sketch()
+    stream = g.given("x", "n", 4)
+    normed = g.op("LayerNormalization", stream, g.weight("scale", 4)) if not is_read_wide else stream
+    total = g.op("Add", g.op("MatMul", normed, g.weight("w", 4, 4)), stream)
+    after = g.op("MatMul", total, g.weight("v", 4, 4))
+    model = g.model(g.op("Mul", after, total) if is_read_wide else after)
+    run_pass(model, mixed_precision(HALF))
+    assert dict(types(model))["Add"] == FLOAT
+
+
 def test_movers_keep_the_type_of_what_they_move():
     """Rounded before they are moved, where only a product reads them; moved in half after one."""
     g = Sketch()
