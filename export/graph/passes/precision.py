@@ -2,9 +2,9 @@
 
 Three kinds of node. *Products* (MatMuls, convolutions, our operators) run in half. *Movers* (reshape, split,
 concatenate) keep the type of what they move. All others, the norms, modulations, gates, residual sums,
-guidance and solver, stay in FP32, but for a sum that only a product reads, of a product's answer with tokens
-that products read as halves anyway (the LR residual). A value crosses between the two by one cast, however
-many read it.
+guidance and solver, stay in FP32, but for a sum that only a product reads, of our attention's answer with
+tokens that products read as halves anyway (the LR residual). A value crosses between the two by one cast,
+however many read it.
 """
 
 from __future__ import annotations
@@ -94,8 +94,9 @@ def _adds_weight(node: ir.Node) -> bool:
 
 
 def _adds_tokens(node: ir.Node, half: set[ir.Node]) -> bool:
-    """True for a sum of a result in half with tokens that something else in half reads as well."""
-    made = [value is not None and value.producer() in half for value in node.inputs]
+    """True for a sum of an operator's answer with tokens that something else in half reads as well."""
+    producers = [value.producer() if value is not None else None for value in node.inputs]
+    made = [producer is not None and producer.domain == "dit4sr" for producer in producers]
     read = [
         value is not None and any(use.node in half and use.node is not node for use in value.uses())
         for value in node.inputs

@@ -144,7 +144,8 @@ def test_tokens_are_added_to_an_answer_in_half_where_products_read_both():
     """As the LR stream is: it was projected, and its answer plus itself is projected again."""
     g = Sketch()
     tokens = g.op("LayerNormalization", g.given("x", "n", 4), g.weight("scale", 4))
-    answer = g.op("MatMul", tokens, g.weight("qkv", 4, 4))
+    qkv = g.op("MatMul", tokens, g.weight("qkv", 4, 4))
+    answer = g.op("JointAttentionDual", qkv, qkv, domain="dit4sr")
     model = g.model(g.op("MatMul", g.op("Add", answer, tokens), g.weight("out", 4, 4)))
     run_pass(model, mixed_precision(HALF))
     assert dict(types(model))["Add"] == HALF
