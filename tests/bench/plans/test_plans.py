@@ -140,6 +140,9 @@ def test_one_more_is_a_regression(tmp_path, capsys, change, said):
 
 def test_only_the_same_work_is_compared():
     other = replace(RECORD, plans={"step-512x512-2-rows": replace(ACCOUNT, sizes={"rows": 1})})
+    fewer = {axis: size for axis, size in ACCOUNT.sizes.items() if axis != "rows"}
+    less = replace(RECORD, plans={"step-512x512-2-rows": replace(ACCOUNT, sizes=fewer)})
+    assert not compare_plans(RECORD, less)[0].grown  # it reads nothing of that size any more
     with pytest.raises(BadInputError, match="counted at other sizes"):
         compare_plans(RECORD, other)
     with pytest.raises(BadInputError, match="without a plan in common"):
