@@ -21,6 +21,7 @@ def body() -> onnx_ir.Function:
     noise, lr, weight, bias = inputs = [Value(name=name) for name in ("noise", "lr", "weight", "bias")]
     one = op.integers(1)
     grid = op.Concat(one, op.Shape(lr, start=1, end=3), one, axis=0)
+    # The rim repeats the edge, times zero: zeros of their own would be four more tensors to read.
     rim = op.integers(0, 1, 1, 0, 0, 1, 1, 0)
     inside = op.Pad(op.Expand(op.number(1.0), grid), rim)
     padded = op.Mul(op.Cast(op.Pad(lr, rim, mode="edge"), to=DataType.FLOAT), inside)
