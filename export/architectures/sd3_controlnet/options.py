@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from dit4sr.runtime.console.options import NumberType
+
 OPTIONS = (
     click.Option(
         ["--residual-rule"],
@@ -21,16 +23,14 @@ OPTIONS = (
         help="Shift of the condition's latent; as the control net's config.json says by default.",
     ),
     click.Option(
-        ["--control-scale"], type=click.FloatRange(1e-3, 100), help="Weight of the residuals; 1 by default."
+        ["--control-scale"], type=NumberType(1e-3, 100), help="Weight of the residuals; 1 by default."
     ),
     click.Option(
         ["--control-start"],
-        type=click.FloatRange(0, 1),
+        type=NumberType(0, 1),
         help="Share of the steps before the control net is heard.",
     ),
-    click.Option(
-        ["--control-end"], type=click.FloatRange(0, 1), help="Share of the steps after which it is not."
-    ),
+    click.Option(["--control-end"], type=NumberType(0, 1), help="Share of the steps after which it is not."),
     click.Option(
         ["--extra-channels"],
         type=click.IntRange(0, 256),

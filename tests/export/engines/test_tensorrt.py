@@ -86,7 +86,7 @@ def test_the_graph_gets_sizes_and_forms_and_the_file_stays(tmp_path):
     )
     plugin, native = ({one.name for one in node.attribute} for node in model.graph.node[:2])
     assert plugin == {"channels", *OURS}
-    assert native == {"heads"}
+    assert native == {*SHAPE}
 
     turned = Forms(joint_attention="plugin")
     free = prepared(path, inputs, Profile("", {"rows": Span(1, 2, 4)}), turned)

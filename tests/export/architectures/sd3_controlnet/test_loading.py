@@ -176,7 +176,7 @@ def config_says(part, **values):
 HARM = {
     "folders swapped": (swapped, "transformer holds a control net; expected SD3's network in transformer/"),
     "two transformers": (twice_the_transformer, "controlnet holds no control net"),
-    "another width": (another_width, "the control net in .* has num_attention_heads 2; expected 1, as the"),
+    "another width": (another_width, "the control net in .* has attention_head_dim 8; expected 32, as the"),
     "single stream": (
         single_stream,
         "holds single-stream blocks .*, SD3.5-Large's kind; expected joint blocks",
