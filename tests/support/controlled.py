@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST, Stack, SystemConfig
+from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.layout import BACKBONE, CONTROL
 from dit4sr.export.architectures.sd3_controlnet.released.system import ControlledTransformer
 

@@ -21,6 +21,10 @@ class TokenSizes(Protocol):
         """Number of channels of a token."""
 
     @property
+    def attention_head_dim(self) -> int:
+        """Number of channels of a head."""
+
+    @property
     def hidden_width(self) -> int:
         """Number of channels between the two linear layers of a feed-forward."""
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
+from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sizes import LARGEST_LATENT, MOST_LAYERS, check_sizes, shown
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.sampling.guidance import MOST_GUIDANCE
@@ -35,28 +36,6 @@ class ControlShift(str, Enum):
     ZERO = "zero"
     VAE = "vae"
     """The VAE's shift, as from the latent that is restored."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A stack of joint blocks: how many, which have a second attention, and whether heads are normalised."""
-
-    num_layers: int
-    dual_attention_layers: tuple[int, ...] = ()
-    qk_norm: bool = True
-
-    def __post_init__(self) -> None:
-        check_sizes({"num_layers": self.num_layers}, MOST_LAYERS)
-        layers = self.dual_attention_layers
-        outside = [layer for layer in layers if type(layer) is not int or not 0 <= layer < self.num_layers]
-        if outside:
-            raise ValueError(f"dual_attention_layers names {shown(outside)} of {self.num_layers} layers")
-        if type(self.qk_norm) is not bool:
-            raise ValueError(f"qk_norm is {shown(self.qk_norm)}")
-
-    def is_dual(self, layer: int) -> bool:
-        """True if this layer has a second attention, over the image tokens only."""
-        return layer in self.dual_attention_layers
 
 
 @dataclass(frozen=True)
@@ -159,8 +138,8 @@ class SystemConfig:
         """Read what ``to_json`` wrote."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         kinds: dict[str, Callable[[Any], Any]] = {
-            "backbone": _stack,
-            "control": _stack,
+            "backbone": Stack.from_json,
+            "control": Stack.from_json,
             "residual_rule": ResidualRule,
             "control_pooled": ControlPooled,
             "control_shift": ControlShift,
@@ -171,7 +150,7 @@ class SystemConfig:
         """Return the config as JSON that ``from_json`` reads."""
         values = asdict(self)
         for name in ("backbone", "control"):
-            values[name]["dual_attention_layers"] = list(values[name]["dual_attention_layers"])
+            values[name] = getattr(self, name).to_json()
         return values | {
             name: getattr(self, name).value for name in ("residual_rule", "control_pooled", "control_shift")
         }
@@ -198,10 +177,6 @@ def checked(make: Callable[[], SystemConfig], source: str) -> SystemConfig:
             f"{source}: no SD3-ControlNet has this ({error})",
             expected="sizes and choices of two networks that fit together",
         ) from None
-
-
-def _stack(values: Any) -> Stack:
-    return Stack(values["num_layers"], tuple(sorted(values["dual_attention_layers"])), values["qk_norm"])
 
 
 def _same(value: Any) -> Any:

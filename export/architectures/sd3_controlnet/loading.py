@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.protocol import Choices
 from dit4sr.export.architectures.sd3_controlnet.config import (
     SHARED_SIZES,
     ControlPooled,
     ControlShift,
     ResidualRule,
-    Stack,
     SystemConfig,
     checked,
 )

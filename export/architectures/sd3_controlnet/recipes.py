@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, ControlShift, Stack, SystemConfig
+from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, ControlShift, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.layout import BACKBONE, CONTROL
 from dit4sr.export.weights.folds import Fold, Recipe, Recipes, stack_rows, stacked
 

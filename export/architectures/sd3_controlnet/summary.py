@@ -7,7 +7,8 @@ import re
 
 import torch
 
-from dit4sr.export.architectures.sd3_controlnet.config import Stack, SystemConfig
+from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.cost import released_macs, simplified_macs
 from dit4sr.export.architectures.sd3_controlnet.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.sd3_controlnet.layout import (

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
 from dit4sr.export.architectures.mmdit.patches import patch_tokens, token_grid, unpatchify
-from dit4sr.export.architectures.sd3_controlnet.config import Stack, SystemConfig
+from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention
 from dit4sr.export.architectures.sd3_controlnet.deployed.block import SimplifiedBlock
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.patches import patch_tokens
-from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, Stack, SystemConfig
+from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.deployed.block import modulation_chunks
 from dit4sr.export.architectures.sd3_controlnet.deployed.steering import Steering, exact_time_waves
 

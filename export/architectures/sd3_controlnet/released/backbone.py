@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.modulation import AdaLayerNormContinuous, layer_norm
 from dit4sr.export.architectures.mmdit.patches import PatchEmbedding, token_grid, unpatchify
+from dit4sr.export.architectures.mmdit.released.block import JointBlock
 from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.released.block import JointBlock
 
 
 class Backbone(nn.Module):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.patches import PatchEmbedding
+from dit4sr.export.architectures.mmdit.released.block import JointBlock
 from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.released.block import JointBlock
 
 
 class ConditionEmbedding(nn.Module):

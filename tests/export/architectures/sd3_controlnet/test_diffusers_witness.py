@@ -10,11 +10,11 @@ from support.controlled import narrow_config, seeded_system, stated_configs
 from support.networks import inputs_for
 from support.stock import give_norms_full_precision
 
+from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet.config import (
     ControlPooled,
     ControlShift,
     ResidualRule,
-    Stack,
     SystemConfig,
 )
 from dit4sr.export.architectures.sd3_controlnet.simplify import simplify

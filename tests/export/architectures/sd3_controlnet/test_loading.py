@@ -15,13 +15,13 @@ from support.controlled import narrow_config, seeded_system, write_system
 from support.damage import ANYWHERE, edit_json
 
 from dit4sr.export import architectures
+from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet import ARCHITECTURE
 from dit4sr.export.architectures.sd3_controlnet.config import (
     SMALLEST,
     ControlPooled,
     ControlShift,
     ResidualRule,
-    Stack,
 )
 from dit4sr.export.architectures.sd3_controlnet.loading import load_system
 from dit4sr.export.weights.checkpoint import open_checkpoint

@@ -9,8 +9,9 @@ import pytest
 from support.controlled import narrow_config
 
 from dit4sr.export import architectures
+from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet import ARCHITECTURE
-from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST, ControlPooled, Stack, SystemConfig
+from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST, ControlPooled, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.layout import (
     discarded_tensors,
     is_position_table,

@@ -6,23 +6,23 @@ from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.feed_forward import FeedForward
 from dit4sr.export.architectures.mmdit.modulation import AdaLayerNorm, AdaLayerNormContinuous, layer_norm
-from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.released.attention import Attention
+from dit4sr.export.architectures.mmdit.released.attention import Attention
+from dit4sr.export.architectures.mmdit.sizes import TokenSizes
 
 
 class JointBlock(nn.Module):
     """A block; a dual one has a second attention over the image tokens, and ``final`` returns no text."""
 
-    def __init__(self, config: SystemConfig, *, dual: bool, qk_norm: bool, final: bool = False) -> None:
+    def __init__(self, sizes: TokenSizes, *, dual: bool, qk_norm: bool, final: bool = False) -> None:
         super().__init__()
-        width = config.width
+        width = sizes.width
         self.norm1 = AdaLayerNorm(width, layers=3 if dual else 2)
         self.norm1_context = AdaLayerNormContinuous(width) if final else AdaLayerNorm(width, layers=2)
-        self.attn = Attention(config, qk_norm=qk_norm, text=True, text_output=not final)
+        self.attn = Attention(sizes, qk_norm=qk_norm, text=True, text_output=not final)
         if dual:
-            self.attn2 = Attention(config, qk_norm=qk_norm, text=False, text_output=False)
-        self.ff = FeedForward(config)
-        self.ff_context = None if final else FeedForward(config)
+            self.attn2 = Attention(sizes, qk_norm=qk_norm, text=False, text_output=False)
+        self.ff = FeedForward(sizes)
+        self.ff_context = None if final else FeedForward(sizes)
 
     def forward(self, image: Tensor, text: Tensor, steering: Tensor) -> tuple[Tensor, Tensor]:
         """Pass image and text tokens through the block; the final one leaves the text as it was."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.attention import HeadNorm, Heads, attend
-from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
+from dit4sr.export.architectures.mmdit.sizes import TokenSizes
 
 
 class Attention(nn.Module):
     """Attention with a linear layer for each of its projections; heads are normalised in SD3.5 only."""
 
-    def __init__(self, config: SystemConfig, *, qk_norm: bool, text: bool, text_output: bool) -> None:
+    def __init__(self, sizes: TokenSizes, *, qk_norm: bool, text: bool, text_output: bool) -> None:
         super().__init__()
-        width, head_dim = config.width, config.attention_head_dim
+        width, head_dim = sizes.width, sizes.attention_head_dim
         self.head_dim = head_dim
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(width, width)])

@@ -1,0 +1,1 @@
+"""SD3's blocks as published, key for key."""
