@@ -20,6 +20,8 @@ from dit4sr.export import architectures
 from dit4sr.export.architectures.sd3_controlnet import ARCHITECTURE
 from dit4sr.export.architectures.sd3_controlnet.config import SMALLEST
 from dit4sr.export.cli import command
+from dit4sr.export.engines.inductor.builder import add_to as add_packages
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.tensorrt_rtx.builder import add_to
 from dit4sr.export.engines.tensorrt_rtx.config import RtxConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
@@ -111,6 +113,18 @@ def test_nvidias_compiler_fuses_every_attention_of_both_networks(half):
         assert set(account.products) == {"fp16"}
         groups = {group.group for group in account.groups}
         assert {"control net: image MLP", "backbone: image MLP", "residuals", "attention"} <= groups
+
+
+@pytest.mark.slow
+def test_torchs_compiler_packs_both_networks(half):
+    """Held against torch while it is built, relative to what half precision errs."""
+    config = InductorConfig(device="cpu", branches=(2,), components=("prepare", "step"))
+    add_packages(half, small_controlled_system(), config)
+    engines = [each for each in Bundle.open(half.path).manifest.engines if each.backend == "inductor"]
+    assert [engine.component for engine in engines] == ["prepare", "step"]
+    for engine in engines:
+        assert engine.verification
+        assert all(0 < check.error <= check.allowed for check in engine.verification)
 
 
 def test_the_bench_predicts_from_its_plans(half, tmp_path):
