@@ -69,6 +69,8 @@ class SubjectRecord:
     text_rows: int
     flops_per_picture: float | None
     """Floating-point operations of the sampling; ``None`` where the graph could not be read."""
+    preset: str | None = None
+    """The preset that gave the schedule, if one did."""
 
 
 @dataclass(frozen=True)

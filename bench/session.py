@@ -126,7 +126,8 @@ def _subject_record(subject: Subject, clock: Clock, costs: dict[str, Cost]) -> S
         guidance=float(known.guidance),
         rows=workload.rows,
         text_rows=workload.text,
-        flops_per_picture=float(total(costs).flops * workload.steps * subject.tiles) if costs else None,
+        flops_per_picture=float(total(costs).flops * subject.whole_steps * subject.tiles) if costs else None,
+        preset=known.preset,
     )
 
 

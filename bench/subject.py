@@ -142,6 +142,12 @@ class Subject:
             images=images,
         )
 
+    @property
+    def whole_steps(self) -> float:
+        """The steps of a tile, those of fewer rows counted by their share."""
+        schedule = self.settings.schedule(self.bundle.card)
+        return sum(schedule.rows) / schedule.branches
+
     def component(self, name: str, workload: Workload) -> Callable[[], Any]:
         """A call that runs a component once, with its arrays where the engine reads and writes them."""
         engine = self.backend.open(self.bundle, name)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from dit4sr.export.architectures.sizes import LARGEST_LATENT, check_sizes, shown
 from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
 from dit4sr.runtime.bundles.manifest import ModelCard
+from dit4sr.runtime.bundles.presets import MOST_STEPS
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.sampling.guidance import MOST_GUIDANCE
-from dit4sr.runtime.settings import MOST_STEPS
 
 Prompt = Mapping[str, NDArray[np.float32]]
 """What a prompt is to the network, by name: for SD3.5's kind ``text`` ``[M, C]`` and ``pooled`` ``[P]``."""

@@ -26,12 +26,34 @@ class OneOf(Generic[Member]):
         return member
 
     def __set__(self, instance: Any, value: Member | str) -> None:
-        kind = type(self._default)
-        words = {member.value: member for member in kind}
-        word = value.lower().replace("_", "-") if isinstance(value, str) else value
-        if not isinstance(value, kind) and word not in words:
-            raise unknown(f"{self._name} {value!r}", str(value), list(words))
-        instance.__dict__[self._name] = value if isinstance(value, kind) else words[word]
+        instance.__dict__[self._name] = member_of(type(self._default), value, self._name)
+
+
+class OneOfOrNone(Generic[Member]):
+    """The same for a member that may be left open: ``None``, which is the default."""
+
+    def __init__(self, kind: type[Member]) -> None:
+        self._kind, self._name = kind, ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Member | None:
+        member: Member | None = None if instance is None else instance.__dict__[self._name]
+        return member
+
+    def __set__(self, instance: Any, value: Member | str | None) -> None:
+        member = None if value is None else member_of(self._kind, value, self._name)
+        instance.__dict__[self._name] = member
+
+
+def member_of(kind: type[Member], value: Member | str, what: str) -> Member:
+    """A member of an enumeration, itself or by the word for it."""
+    words = {member.value: member for member in kind}
+    word = value.lower().replace("_", "-") if isinstance(value, str) else value
+    if not isinstance(value, kind) and word not in words:
+        raise unknown(f"{what} {value!r}", str(value), list(words))
+    return value if isinstance(value, kind) else words[word]
 
 
 def is_number(value: Any) -> bool:

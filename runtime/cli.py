@@ -20,6 +20,7 @@ from dit4sr.runtime.console.options import (
     force_option,
     guidance_option,
     json_option,
+    preset_option,
     seed_option,
     steps_option,
     threads_option,
@@ -110,13 +111,12 @@ EXAMPLES = (
 )
 @group(
     "Quality",
+    preset_option(),
     steps_option(),
     option(
         "--solver",
         type=click.Choice(SOLVERS),
-        default="euler",
-        show_default=True,
-        help="How a step is taken; the later ones need fewer.",
+        help="How a step is taken, euler by default; the others need fewer.",
     ),
     guidance_option(),
     option(
@@ -266,6 +266,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     quality = options["quality_prompt"]
     return Settings(
         scale=options["scale"],
+        preset=options["preset"],
         steps=options["steps"],
         solver=options["solver"],
         guidance=options["guidance"],

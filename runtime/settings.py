@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dit4sr.runtime.bundles.manifest import ModelCard
+from dit4sr.runtime.bundles.presets import MOST_STEPS, Preset
 from dit4sr.runtime.bundles.schema import to_json
-from dit4sr.runtime.choices import OneOf
+from dit4sr.runtime.choices import OneOf, OneOfOrNone, unknown
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.geometry import check_scale
@@ -16,9 +17,8 @@ from dit4sr.runtime.prompt.wording import Wording
 from dit4sr.runtime.sampling.guidance import Guidance
 from dit4sr.runtime.sampling.noise import Rng
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
-from dit4sr.runtime.sampling.solver import Solver
+from dit4sr.runtime.sampling.solver import Solver, read_velocities
 
-MOST_STEPS = 1000
 MOST_TILES = 4096
 """Of a batch: what a device holds is far less."""
 MOST_PIXELS = 8192 * 8192
@@ -32,10 +32,14 @@ class Settings:
     """
 
     scale: float = 4.0
+    preset: str | None = None
+    """One of the bundle's; what else is chosen here goes before what it says."""
     steps: int | None = None
-    solver: OneOf[Solver] = OneOf(Solver.EULER)
+    solver: OneOfOrNone[Solver] = OneOfOrNone(Solver)
     guidance: float | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    velocities: str | None = None
+    """A letter for each step, `dit4sr.runtime.sampling.solver`; by default the network runs at each."""
     rng: OneOf[Rng] = OneOf(Rng.TORCH_CPU)
     sample_posterior: bool = True
     """Draw the low-resolution latent from the encoder's Gaussian, as released, or take its mean."""
@@ -58,9 +62,11 @@ class Settings:
         _check_whole(self.tile_batch, "a batch of {} tiles", 1, MOST_TILES)
         _check_whole(self.most_pixels, "{} pixels at most", 1)
         Guidance(1.0 if self.guidance is None else self.guidance, self.guidance_interval)
+        if self.velocities is not None:
+            read_velocities(self.velocities)
 
     def resolved(self, card: ModelCard) -> Settings:
-        """Fill in the bundle's values; tiles share three eighths by default."""
+        """Fill in the preset's values, then the bundle's; tiles share three eighths by default."""
         tile = card.training_tile * card.vae_factor if self.tile is None else self.tile
         unit = card.vae_factor * card.patch_size
         if tile < unit or tile % unit:
@@ -68,27 +74,59 @@ class Settings:
         overlap = tile * 3 // 8 if self.overlap is None else self.overlap
         if not 0 <= overlap < tile:
             raise BadInputError(f"tiles of {tile} pixels that share {overlap}", expected=f"0 to {tile - 1}")
-        return replace(
-            self,
-            steps=card.default_steps if self.steps is None else self.steps,
-            guidance=card.default_guidance if self.guidance is None else self.guidance,
-            tile=tile,
-            overlap=overlap,
-        )
+        return replace(self._sampled(card), tile=tile, overlap=overlap)
 
     def schedule(self, card: ModelCard) -> SamplingSchedule:
         """Make the sampling schedule of a run with these settings."""
-        known = self.resolved(card)
+        known = self._sampled(card)
         assert known.steps is not None
+        assert known.solver is not None
         assert known.guidance is not None
-        guidance = Guidance(known.guidance, self.guidance_interval)
-        return SamplingSchedule.of(known.steps, card.schedule_shift, self.solver, guidance)
+        return SamplingSchedule.of(
+            known.steps,
+            card.schedule_shift,
+            known.solver,
+            Guidance(known.guidance, self.guidance_interval),
+            None if known.velocities is None else read_velocities(known.velocities),
+        )
+
+    def _preset(self, card: ModelCard) -> Preset | None:
+        """The preset that was asked for, if any was."""
+        if self.preset is None:
+            return None
+        known = {preset.name: preset for preset in card.presets}
+        if not known:
+            raise BadInputError(
+                f"no preset {self.preset!r}: this bundle has none",
+                fix="find its presets with dit4sr-calibrate BUNDLE --schedule, or choose --steps",
+            )
+        if self.preset not in known:
+            raise unknown(f"no preset {self.preset!r}", str(self.preset), list(known))
+        return known[self.preset]
+
+    def _sampled(self, card: ModelCard) -> Settings:
+        """These settings with the preset's, or the bundle's, where nothing was chosen.
+
+        The velocities of a preset are for as many steps as it has, and for no others.
+        """
+        preset, steps, velocities = self._preset(card), self.steps, self.velocities
+        if steps is None and velocities is not None:
+            steps = len(velocities)
+        if steps is None:
+            steps = preset.steps if preset else card.default_steps
+        if velocities is None and preset and steps == preset.steps:
+            velocities = preset.velocities
+        guidance = self.guidance
+        if guidance is None:
+            guidance = preset.guidance if preset else card.default_guidance
+        solver = self.solver or (preset.solver if preset else Solver.EULER)
+        return replace(self, steps=steps, solver=solver, guidance=guidance, velocities=velocities)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, the same for the same choices."""
         plain: dict[str, Any] = to_json(self)
         return plain | {
-            "solver": self.solver.value,
+            "solver": self.solver and self.solver.value,
             "rng": self.rng.value,
             "colour": self.colour.value,
         }

@@ -56,6 +56,9 @@ class TorchStart:
 
     def _checkpoint(self) -> Path | None:
         bundle = self.subject.bundle
+        if self.config.settings.preset is not None:
+            self.notes.append("cold start in torch: not measured for a preset, of which its loop knows none")
+            return None
         if "positive" not in bundle.manifest.embeddings:
             self.notes.append("cold start in torch: not measured for a bundle that stores no prompts")
             return None

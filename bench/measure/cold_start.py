@@ -52,14 +52,9 @@ def ours(subject: Subject, *, threads: int) -> ColdStart:
     """The cold start of ``dit4sr-upscale`` on the subject's bundle at its settings."""
     known = subject.settings.resolved(subject.bundle.card)
     options = [
-        *(
-            "--model",
-            str(subject.bundle.path),
-            "--steps",
-            str(known.steps),
-            "--guidance",
-            str(known.guidance),
-        ),
+        *("--model", str(subject.bundle.path)),
+        *("--steps", str(known.steps), "--guidance", str(known.guidance)),
+        *(["--preset", known.preset] if known.preset else []),
         *("--same-seed", "--seed", "0", "--threads", str(threads), "--progress", "none"),
         *("--backend", subject.backend.name, "--device", subject.backend.device),
         *(["--trust-engines"] if subject.bundle.trusts_engines else []),

@@ -55,6 +55,7 @@ def headline(record: Record) -> list[str]:
         f"{subject.name} ({subject.bundle}, weights {subject.weights}) in {subject.precision} "
         f"on {subject.backend}",
         f"{subject.picture[1]}×{subject.picture[0]} pixels in {_counted(subject.tiles, 'tile')}, "
+        f"{f'preset {subject.preset}, ' if subject.preset else ''}"
         f"{_counted(subject.steps, 'step')}, guidance {subject.guidance:g}, "
         f"{_counted(subject.rows, 'row')} of {subject.text_rows} text tokens{flops}",
         f"{environment.machine}, {environment.cores} cores; "

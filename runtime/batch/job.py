@@ -159,6 +159,7 @@ class Job:
                 "passed_over": list(self.upscaler.reasons),
                 "bundle_sha256": self.upscaler.digest,
                 "settings": config.settings.resolved(self.upscaler.card).to_json(),
+                "schedule": config.settings.schedule(self.upscaler.card).to_json(),
                 "warnings": [*restored.warnings, *lost],
             },
         )

@@ -150,12 +150,14 @@ class CompareSheet:
 
 def _settings_in_words(upscaler: Upscaler, config: JobConfig) -> str:
     known, card = config.settings.resolved(upscaler.card), upscaler.card
+    assert known.solver is not None
     today = datetime.now(timezone.utc).date().isoformat()
     steps = "1 step" if known.steps == 1 else f"{known.steps} steps"
     return " · ".join(
         [
             card.name,
             f"{known.scale:g}× the size",
+            *([f"preset {known.preset}"] if known.preset else []),
             f"{steps} ({known.solver.value})",
             f"guidance {known.guidance:g}",
             card.precision if card.weights == "trained" else f"{card.precision}, {card.weights} weights",

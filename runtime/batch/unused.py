@@ -55,8 +55,11 @@ class Unused:
             yield "negative_prompt", "guidance is off"
             yield "guidance_interval", "guidance is off"
         else:
-            yield "negative_prompt", "no step lies in the guidance interval"
-            yield "guidance", "no step lies in the guidance interval"
+            why = "no step lies in the guidance interval"
+            if settings.velocities is not None and "g" not in settings.velocities:
+                why = "no step of the preset is guided"
+            yield "negative_prompt", why
+            yield "guidance", why
 
     def _of_words(self) -> Found:
         if not self._upscaler.reads_words:

@@ -13,6 +13,7 @@ from typing import Any
 
 from dit4sr.runtime.bundles.manifest_v1 import upgraded
 from dit4sr.runtime.bundles.plan_account import PlanAccount
+from dit4sr.runtime.bundles.presets import Preset
 from dit4sr.runtime.bundles.schema import SchemaError, checked_json, from_json, to_json
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.files.json_file import read_json
@@ -194,8 +195,12 @@ class ModelCard:
     """None for a network that reads no positions."""
     weights: str
     """``trained``, or in what sense they are not."""
+    presets: tuple[Preset, ...] = ()
+    """Ways to sample that were measured, the costliest first."""
 
     def __post_init__(self) -> None:
+        if len({preset.name for preset in self.presets}) < len(self.presets):
+            raise ValueError("two presets have one name")
         sizes = (self.latent_channels, self.vae_factor, self.patch_size, self.training_tile)
         if min(sizes) < 1 or self.default_steps < 1:
             raise ValueError("a size on the model card is below one")
@@ -272,8 +277,14 @@ class Manifest:
         return list(dict.fromkeys(record for part in [*parts, self.tokenizers] for record in part))
 
     def to_text(self) -> str:
-        """Return the text of ``manifest.json``, the same for the same content."""
-        return json.dumps(to_json(self), indent=2, ensure_ascii=False) + "\n"
+        """Return the text of ``manifest.json``, the same for the same content.
+
+        Without presets it says nothing of them, as readers of before there were any expect.
+        """
+        values = to_json(self)
+        if not self.model.presets:
+            del values["model"]["presets"]
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_manifest(file: Path) -> Manifest:

@@ -118,6 +118,15 @@ def steps_option(help: str = "Evaluations of the network; the bundle's by defaul
     return option("--steps", type=int, metavar="N", help=help)
 
 
+def preset_option() -> Decorator:
+    """``--preset NAME``; which there are, the bundle says."""
+    return option(
+        "--preset",
+        metavar="NAME",
+        help="exact, balanced or fast, as measured on this bundle; other options override it.",
+    )
+
+
 def guidance_option() -> Decorator:
     """``--guidance SCALE``, which other tools call ``--cfg``."""
     return option(

@@ -156,7 +156,7 @@ class Estimator:
         """Runs of each engine, those of unguided steps among guided ones by their rows."""
         runs: dict[str, float] = {name: plan.runs[name] for name in self._engines}
         schedule = plan.schedule
-        rows = [len(schedule.guidance.weights(float(level))) for level in schedule.levels[:-1]]
+        rows = schedule.rows
         if "step" in runs:
             runs["step"] *= sum(rows) / (len(rows) * schedule.branches)
         return runs

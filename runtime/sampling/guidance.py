@@ -39,10 +39,9 @@ class Guidance:
         low, high = self.interval
         return self.scale > 1 and low <= level <= high
 
-    def weights(self, level: float) -> NDArray[np.float32]:
-        """Weights of the branches at a noise level: negative and positive, or the positive alone."""
-        weights = [1 - self.scale, self.scale] if self.is_on(level) else [1.0]
-        return np.array(weights, dtype=np.float32)
+    def weights(self, *, is_on: bool) -> NDArray[np.float32]:
+        """Weights of the branches: negative and positive where guidance is on, or the positive alone."""
+        return np.array([1 - self.scale, self.scale] if is_on else [1.0], dtype=np.float32)
 
 
 def _is_interval(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.runtime_system import CARD
 
 from dit4sr.runtime import Settings
 from dit4sr.runtime.errors import BadInputError
@@ -20,7 +21,8 @@ def test_a_word_is_its_member():
     assert replace(settings, solver="AB2").solver is Solver.AB2
     assert hash(settings) == hash(replace(settings))
     assert Settings(solver="DPMPP_2M").solver is Solver.DPMPP_2M
-    assert Settings().solver is Solver.EULER
+    assert Settings().solver is None
+    assert Settings().resolved(CARD).solver is Solver.EULER
 
 
 @pytest.mark.parametrize(

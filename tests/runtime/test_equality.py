@@ -30,6 +30,32 @@ def test_same_seed_same_picture(upscaler, size, steps, guidance):
     assert ours.std() > 10  # a picture, not a flat field
 
 
+@pytest.mark.parametrize("velocities", ["gggguuuu", "ghgugxxu", "uxxxghhx", "gguhxuhx", "gxhxhxhh"])
+@pytest.mark.parametrize("size", SIZES)
+def test_velocities_that_are_used_again_make_torchs_picture(upscaler, size, velocities):
+    photo, toy = make_photo(*SIZES[size]), TorchSystem.of(toy_weights())
+    settings = Settings(velocities=velocities, guidance=3.0, cuts_off=True)
+    ours = upscaler.upscale(photo, seed=7, settings=settings).picture
+    theirs = restore_with_torch(
+        photo, toy, toy_prompts(), steps=8, guidance=3.0, seed=7, velocities=velocities
+    )
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+    assert (ours != theirs).mean() < 0.01
+    full = upscaler.upscale(photo, seed=7, settings=Settings(steps=8, guidance=3.0, cuts_off=True)).picture
+    assert (ours != full).mean() > 0.02
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("solver", Solver)
+def test_a_network_that_runs_at_every_step_makes_the_same_bytes_however_it_is_said(upscaler, size, solver):
+    photo = make_photo(*SIZES[size])
+    plain, said = (
+        upscaler.upscale(photo, settings=Settings(solver=solver, **choices)).picture
+        for choices in ({"steps": 6, "guidance_interval": (0.2, 0.95)}, {"velocities": "uggggu"})
+    )
+    assert (plain == said).all()
+
+
 def test_rounded_it_stays_within_a_level_of_the_released_picture(upscaler):
     photo = make_photo(13, 21)
     ours = upscaler.upscale(photo, seed=7, settings=Settings(steps=4, guidance=3.0)).picture

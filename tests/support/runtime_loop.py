@@ -42,9 +42,19 @@ Prompts = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 @torch.no_grad()
 def restore_with_torch(
-    photo: np.ndarray, system: System, prompts: Prompts, *, steps: int, guidance: float, seed: int
+    photo: np.ndarray,
+    system: System,
+    prompts: Prompts,
+    *,
+    steps: int,
+    guidance: float,
+    seed: int,
+    velocities: str | None = None,
 ) -> np.ndarray:
-    """``[h, w, 3]`` bytes in, four times the size out."""
+    """``[h, w, 3]`` bytes in, four times the size out.
+
+    ``velocities`` are letters that say of every step whether the network runs, and if not, what stands in.
+    """
     card = system.card
     low = enlarge(photo, card)
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=card.schedule_shift)
@@ -59,20 +69,27 @@ def restore_with_torch(
     noise = torch.randn([len(names), *mean.shape[1:]], generator=generator)
     condition = (mean + (log_variance.clamp(-30, 20) / 2).exp() * noise - card.shift) * card.scaling
 
-    def velocity(part: Tensor, part_condition: Tensor, time: Tensor) -> Tensor:
+    def velocity(part: Tensor, part_condition: Tensor, time: Tensor, letter: str = "g") -> Tensor:
         rows = part.expand(len(names), -1, -1, -1)
         answers = system.velocity(rows, part_condition, text, pooled, time.expand(len(names)))
-        if guidance <= 1:
-            return answers
+        if guidance <= 1 or letter == "u":
+            return answers[-1:]
         negative, positive = answers.chunk(2)
         return negative + guidance * (positive - negative)
 
-    for time in scheduler.timesteps:
-        latent = scheduler.step(
-            in_tiles(lambda a, b, t=time: velocity(a, b, t), latent, condition, card.training_tile),
-            time,
-            latent,
-        ).prev_sample
+    runs: list[tuple[Tensor, Tensor]] = []  # time and velocity
+    for time, letter in zip(scheduler.timesteps, velocities or "g" * steps, strict=True):
+        if letter in "gu":
+            found = in_tiles(
+                lambda a, b, t=time, how=letter: velocity(a, b, t, how), latent, condition, card.training_tile
+            )
+            runs.append((time, found))
+        elif letter == "h" or len(runs) == 1:
+            found = runs[-1][1]
+        else:
+            (earlier, first), (later, last) = runs[-2:]
+            found = last + (time - later) / (later - earlier) * (last - first)
+        latent = scheduler.step(found, time, latent).prev_sample
 
     decoded = (system.decode(latent / card.scaling + card.shift) / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0)
     content = torch.from_numpy((decoded.numpy() * 255).round().astype(np.uint8)).double() / 255

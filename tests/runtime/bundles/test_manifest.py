@@ -26,7 +26,7 @@ def version_1(*components):
     """A manifest as version 1 wrote it, by hand."""
     return {
         "schema": 1,
-        "model": asdict(CARD),
+        "model": {name: value for name, value in asdict(CARD).items() if name != "presets"},
         "components": {name: component(name) for name in components},
         "provenance": {"checkpoint": {}, "versions": {}, "command": "dit4sr-export"},
         "engines": [],

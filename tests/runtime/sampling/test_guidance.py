@@ -11,7 +11,7 @@ from dit4sr.runtime.sampling.guidance import Guidance
 
 def test_weights_are_classifier_free_guidance():
     negative, positive = np.float32(0.3), np.float32(1.1)
-    weights = Guidance(8.0).weights(0.5)
+    weights = Guidance(8.0).weights(is_on=True)
     np.testing.assert_allclose(
         weights @ [negative, positive], negative + 8 * (positive - negative), rtol=1e-6
     )
@@ -19,8 +19,14 @@ def test_weights_are_classifier_free_guidance():
 
 def test_outside_the_interval_the_positive_stands_alone():
     guidance = Guidance(8.0, (0.2, 0.9))
-    assert [len(guidance.weights(level)) for level in (1.0, 0.9, 0.5, 0.2, 0.1)] == [1, 2, 2, 2, 1]
-    np.testing.assert_array_equal(guidance.weights(1.0), [1])
+    assert [len(guidance.weights(is_on=guidance.is_on(level))) for level in (1.0, 0.9, 0.5, 0.2, 0.1)] == [
+        1,
+        2,
+        2,
+        2,
+        1,
+    ]
+    np.testing.assert_array_equal(guidance.weights(is_on=False), [1])
 
 
 def test_scale_one_is_off():

@@ -13,7 +13,7 @@ import pytest
 from support.fake_tensorrt import FakeGpu
 from support.plan_pictures import photo, restored
 
-from dit4sr.runtime import Upscaler
+from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.plans.context_pool import ContextPool
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, OutOfMemoryError
 
@@ -42,6 +42,28 @@ def test_steps_are_recorded_once_and_not_for_every_picture(library, planned, gpu
     # Moments, the final latent and the picture leave the device, and nothing else.
     assert [downloads for _, downloads, *_ in counts[1:]] == [3, 3]
     assert [rest for *_, rest in counts[1:]] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("velocities", "size", "runs"),
+    [("gggu", (8, 8), 4), ("ghgxuhu", (8, 8), 4), ("ghhgxxuhhhu", (8, 8), 4), ("ghgxuhu", (12, 10), 4)],
+)
+def test_a_step_that_uses_a_velocity_again_is_not_enqueued(library, planned, gpu, velocities, size, runs):
+    picture, ticks = photo(*size), []
+    settings = Settings(velocities=velocities, guidance=3.0)
+    with Upscaler(planned, backend=library.name, use_cache=False) as upscaler:
+        for _ in range(3):  # until runs of both sizes are recorded
+            upscaler.upscale(picture, seed=3, settings=settings)
+        before = gpu.launches, gpu.executions, gpu.downloads
+        found = upscaler.upscale(picture, seed=3, settings=settings, progress=ticks.append).picture
+        after = gpu.launches, gpu.executions, gpu.downloads
+    expected = restored(planned, "onnxruntime", picture, velocities=velocities, guidance=3.0)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    tiles = len(ticks[0].plan.tiling.tiles)
+    assert [tick.stage for tick in ticks].count("step") == runs * tiles
+    if tiles == 1:
+        # Every run is one launch; nothing but moments, latent and picture leaves the device.
+        assert [b - a for a, b in zip(before, after, strict=True)] == [runs, 0, 3]
 
 
 @pytest.mark.parametrize("fault", ["frozen", "refused"])
