@@ -35,6 +35,7 @@ from dit4sr.runtime.console.sizes import SIZES
 if TYPE_CHECKING:
     from dit4sr.bench.config import BenchConfig
     from dit4sr.bench.pictures import InputPicture
+    from dit4sr.bench.plans.record import PlanRecord
     from dit4sr.bench.session import Findings
 
 # NumPy, Pillow and the runtime are imported when there is work: --help answers at once.
@@ -325,7 +326,6 @@ def _write(options: dict[str, Any], *, terminal: Callable[[], str], **forms: Cal
 
 
 def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> None:
-    from dit4sr.bench.plans.comparison import compare_plans, format_plan_changes, refuse_growth
     from dit4sr.bench.plans.record import is_plan_record, read_plan_record
     from dit4sr.bench.record import read_record
     from dit4sr.bench.report.differences import format_differences
@@ -333,9 +333,7 @@ def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> No
 
     kinds = [is_plan_record(path) for path in (before, after)]
     if all(kinds):
-        plans = compare_plans(read_plan_record(before), read_plan_record(after))
-        click.echo(format_plan_changes(plans))
-        refuse_growth(plans)
+        _compare_plans(read_plan_record(before), read_plan_record(after))
         return
     if any(kinds):
         raise click.UsageError("one record is of plans, and the other of measurements")
@@ -345,6 +343,21 @@ def _compare(before: Path, after: Path, *, tolerance: float, across: bool) -> No
     if any(record.environment.is_busy for record in records):
         click.echo("warning: a machine was busy when it was measured", err=True)
     refuse_regressions(changes)
+
+
+def _compare_plans(before: PlanRecord, after: PlanRecord) -> None:
+    """Of one system, more than before is a fault; two systems are shown side by side."""
+    if before.system != after.system:
+        from dit4sr.bench.plans.side_by_side import side_by_side
+        from dit4sr.bench.report.terminal import terminal_text
+
+        click.echo(terminal_text([], [side_by_side(before, after)]).lstrip())
+        return
+    from dit4sr.bench.plans.comparison import compare_plans, format_plan_changes, refuse_growth
+
+    plans = compare_plans(before, after)
+    click.echo(format_plan_changes(plans))
+    refuse_growth(plans)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ class Published:
     """Parameters in millions."""
     steps: int
     seconds: float
+    system: str = ""
+    """The architecture's name here, where it can be exported."""
 
 
 TABLE_2 = (
@@ -27,8 +29,8 @@ TABLE_2 = (
     Published("SeeSR", "SD2", 2283.7, 50, 5.14),
     Published("DiffBIR", "SD2", 1716.7, 50, 4.12),
     Published("SUPIR", "SDXL", 4801.2, 50, 11.85),
-    Published("SD3-ControlNet", "SD3.5-Medium", 3504.4, 40, 4.35),
-    Published("DiT4SR", "SD3.5-Medium", 2716.8, 40, 5.61),
+    Published("SD3-ControlNet", "SD3.5-Medium", 3504.4, 40, 4.35, "sd3-controlnet"),
+    Published("DiT4SR", "SD3.5-Medium", 2716.8, 40, 5.61, "dit4sr"),
 )
 CONDITIONS = (
     "one NVIDIA A100 80 GB, 128×128 to 512×512; whether captioning, text encoding and VAE are inside the "

@@ -42,6 +42,8 @@ class PlanRecord:
     """Of the same plans, where they have been run."""
     has_stand_in_scales: bool = False
     """True if the step was put into eight bits to be compiled, without a calibration."""
+    system: str = "dit4sr"
+    """The architecture of the network. Records that do not say are from when there was no other."""
 
     def to_text(self) -> str:
         """The record's JSON."""

@@ -16,6 +16,7 @@ from dit4sr.bench.plans.prediction import FACTORS, Prediction, predicted_seconds
 from dit4sr.bench.plans.record import KIND, SCHEMA_VERSION, PlanRecord
 from dit4sr.calibrate.graph.untried import untried_bundle
 from dit4sr.calibrate.scales.formats import FP8
+from dit4sr.export import architectures
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST
 from dit4sr.runtime.files.reading import sha256_of
@@ -52,6 +53,7 @@ def plan_record(request: PlanRequest, progress: Progress) -> PlanRecord:
         command=request.command,
         measurements=found,
         has_stand_in_scales=request.as_fp8,
+        system=architectures.of_bundle(original.manifest).name,
     )
 
 

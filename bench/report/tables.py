@@ -13,6 +13,7 @@ import click
 
 from dit4sr.bench.plans.record import is_plan_record, read_plan_record
 from dit4sr.bench.plans.sections import STAND_IN, compilers, plan_sections
+from dit4sr.bench.plans.side_by_side import side_by_side
 from dit4sr.bench.record import read_record
 from dit4sr.bench.report.markdown import markdown_section
 from dit4sr.bench.report.sections import Section, sections
@@ -24,6 +25,8 @@ OPENING = re.compile(r"^<!-- table: ", re.MULTILINE)
 BLOCK = re.compile(
     r"^(<!-- table: (\S+) ([^\n]+?) -->\n)(?:(?!<!-- table: ).)*?^(<!-- /table -->)", re.DOTALL | re.MULTILINE
 )
+BESIDE = "beside "
+"""Begins what is asked of a record where the table is to hold another system's beside it."""
 UNMEASURED = "Not measured yet (`make records`, `make plan-records`).\n"
 
 
@@ -45,6 +48,8 @@ def renewed(text: str, records: Path) -> str:
 def _table(file: Path, title: str) -> str:
     if not file.exists():
         return UNMEASURED
+    if title.startswith(BESIDE):
+        return _beside(file, file.with_name(title.removeprefix(BESIDE)))
     found, made = _plans(file) if is_plan_record(file) else _measurements(file)
     for section in found:
         if section.title == title:
@@ -66,6 +71,14 @@ def _plans(file: Path) -> tuple[list[Section], str]:
     stand_in = f" In {record.precision}, {STAND_IN}." if record.has_stand_in_scales else ""
     made = f"Compiled {record.made[:10]} by {', '.join(compilers(record))}, not run."
     return plan_sections(record), made + stand_in
+
+
+def _beside(file: Path, other: Path) -> str:
+    """Two systems' records in one table."""
+    records = [read_plan_record(each) for each in (file, other)]
+    names = dict.fromkeys(name for each in records for name in compilers(each))
+    made = f"Compiled by {', '.join(names)}, not run."
+    return "\n".join([*markdown_section(side_by_side(*records)), "", made]) + "\n"
 
 
 @click.command()

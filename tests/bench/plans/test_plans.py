@@ -16,6 +16,7 @@ from dit4sr.bench.plans.prediction import FACTORS, Prediction, predicted_seconds
 from dit4sr.bench.plans.record import is_plan_record, read_plan_record
 from dit4sr.bench.plans.report import terminal_plans
 from dit4sr.bench.plans.session import predicted
+from dit4sr.bench.plans.side_by_side import side_by_side
 from dit4sr.export.engines.account.layer import Layer, Tensor
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, PerformanceError
@@ -136,6 +137,32 @@ def test_one_more_is_a_regression(tmp_path, capsys, change, said):
     capsys.readouterr()
     assert run_command(command, ["--compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 8
     assert said in capsys.readouterr().err
+
+
+def test_two_systems_stand_side_by_side(tmp_path, capsys):
+    """More is no fault of another system; ratios stand beside those that were published."""
+    more = replace(ACCOUNT, kernels={"product": 20}, flops=18_000_000_000)
+    controlled = replace(
+        RECORD,
+        system="sd3-controlnet",
+        plans={RECORD.guided_step: more},
+        predictions=(Prediction("A100-80", 0.1, None, None), Prediction("H100", 0.02, None, None)),
+    )
+    for name, record in (("a", RECORD), ("b", controlled)):
+        (tmp_path / name).write_text(record.to_text())
+    assert run_command(command, ["--compare", str(tmp_path / "b"), str(tmp_path / "a")]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for row in (
+        ["kernels", "20", "10", "2.00"],
+        ["GFLOP", "18", "9", "2.00"],
+        ["GB", "moved", "4.00", "4.00", "1.00"],
+        ["A100-80,", "predicted", "100", "ms", "50", "ms", "2.00"],
+        ["picture", "on", "an", "A100-80,", "published", "4.35", "s", "5.61", "s", "0.78"],
+    ):
+        assert row in rows
+    assert not any("H100," in row for row in rows)  # of which one record says nothing
+    with pytest.raises(BadInputError, match="has no guided step"):
+        side_by_side(controlled, replace(RECORD, guided_step=""))
 
 
 def test_only_the_same_work_is_compared():
