@@ -18,9 +18,6 @@ from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 
 Layout = Mapping[str, tuple[int, ...]]
 
-POSITION_TABLE = "pos_embed.pos_embed"
-"""Key of the position table: a buffer, not a parameter, of 226.5 M elements that a formula gives."""
-
 
 def meta_transformer(config: TransformerConfig) -> Transformer:
     """The released model on meta tensors, which take no memory."""

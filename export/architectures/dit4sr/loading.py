@@ -14,7 +14,6 @@ from torch import Tensor
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
 from dit4sr.export.architectures.dit4sr.layout import (
-    POSITION_TABLE,
     lr_key_weights,
     lr_tensors,
     meta_transformer,
@@ -23,6 +22,7 @@ from dit4sr.export.architectures.dit4sr.layout import (
 )
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
 from dit4sr.export.architectures.protocol import Choices
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout, open_checkpoint
 from dit4sr.runtime.errors import BadInputError

@@ -12,10 +12,10 @@ from dit4sr.export.architectures.dit4sr.deployed.denoiser import ROUNDED_MODULES
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_widths
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
-from dit4sr.export.architectures.step import Step, step_recipes
+from dit4sr.export.architectures.mmdit.components import floats, model_card, modulation_inputs, step_component
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
-from dit4sr.runtime.bundles.manifest import ModelCard, PositionTable, TensorSpec
+from dit4sr.runtime.bundles.manifest import ModelCard
 
 if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling
@@ -36,62 +36,45 @@ class Dit4sr:
 
     def card(self, precision: str, sampling: Sampling) -> ModelCard:
         """The model card, which tells the sampler what it needs to know."""
-        config = self.config
-        return ModelCard(
-            name=sampling.name,
-            flavour=config.flavour.value,
-            variant=config.variant.value,
+        return model_card(
+            self.config,
+            sampling,
             precision=precision,
-            latent_channels=config.in_channels,
-            vae_factor=sampling.vae_factor,
-            scaling=sampling.scaling,
-            shift=sampling.shift,
-            patch_size=config.patch_size,
-            schedule_shift=sampling.schedule_shift,
-            training_tile=sampling.tile or config.sample_size // 2,
-            default_steps=sampling.steps,
-            default_guidance=sampling.guidance,
-            text_tokens=sampling.text_tokens,
-            text_channels=config.joint_attention_dim,
-            pooled_channels=config.pooled_projection_dim,
-            positions=PositionTable(config.width, config.pos_embed_max_size, config.base_grid),
             weights=self.trained,
+            pooled_channels=self.config.pooled_projection_dim,
+            flavour=self.config.flavour.value,
+            variant=self.config.variant.value,
         )
 
     def components(self) -> list[ComponentSource]:
         """The components `prepare` and `step`."""
         config, widths = self.config, modulation_widths(self.config)
         with torch.device("meta"):
-            prepare, step = Prepare(config), Step(Denoiser(config))
+            prepare, denoiser = Prepare(config), Denoiser(config)
         return [
             ComponentSource(
                 "prepare",
                 prepare.eval().requires_grad_(False),
                 (
-                    _floats("condition", "rows", config.in_channels, "height", "width"),
-                    _floats("text", "rows", "text", config.joint_attention_dim),
-                    _floats("pooled", "rows", config.pooled_projection_dim),
-                    _floats("timesteps", "steps"),
+                    floats("condition", "rows", config.in_channels, "height", "width"),
+                    floats("text", "rows", "text", config.joint_attention_dim),
+                    floats("pooled", "rows", config.pooled_projection_dim),
+                    floats("timesteps", "steps"),
                 ),
                 ("lr_tokens", "text_tokens", *widths),
                 prepare_recipes(config),
                 self.weights,
             ),
-            ComponentSource(
-                "step",
-                step.eval().requires_grad_(False),
+            step_component(
+                denoiser,
+                config,
                 (
-                    _floats("latent", "images", config.in_channels, "height", "width"),
-                    _floats("previous_velocity", "images", config.in_channels, "height", "width"),
-                    _floats("guidance", "branches"),
-                    _floats("coefficients", 3),
-                    _floats("lr_tokens", "rows", "tokens", config.width),
-                    _floats("text_tokens", "rows", "text", config.width),
-                    _floats("positions", "tokens", config.width),
-                    *(_floats(name, "rows", width) for name, width in widths.items()),
+                    floats("lr_tokens", "rows", "tokens", config.width),
+                    floats("text_tokens", "rows", "text", config.width),
+                    floats("positions", "tokens", config.width),
+                    *modulation_inputs(widths),
                 ),
-                ("next_latent", "velocity"),
-                step_recipes(denoiser_recipes(config)),
+                denoiser_recipes(config),
                 self.weights,
                 rounded_modules=ROUNDED_MODULES,
             ),
@@ -101,7 +84,3 @@ class Dit4sr:
 def random_network(config: TransformerConfig, seed: int) -> Dit4sr:
     """A DiT4SR with weights drawn from a seed."""
     return Dit4sr(config, RandomWeights(read_tensors(config), seed), f"random, seed {seed}")
-
-
-def _floats(name: str, *shape: int | str) -> TensorSpec:
-    return TensorSpec(name, "float32", shape)

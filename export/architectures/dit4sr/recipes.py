@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, Injection, TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.feed_forward import INJECTION_SCALE
+from dit4sr.export.architectures.mmdit.recipes import embedder, linear
 from dit4sr.export.weights.folds import Fold, Recipes, compose_biases, compose_weights, stack_rows, stacked
 
 # --- The folds -----------------------------------------------------------------------------------
@@ -31,10 +32,9 @@ def channels_last_taps(weight: Tensor) -> Tensor:
 
 def prepare_recipes(config: TransformerConfig) -> Recipes:
     """Recipes for the weights of `Prepare`: what was hoisted out of the step loop."""
-    recipes = _linear("patch", "pos_embed.proj") | _linear("context", "context_embedder")
-    for embedder in ("timestep_embedder", "text_embedder"):
-        for layer in ("linear_1", "linear_2"):
-            recipes |= _linear(f"steering.{embedder}.{layer}", f"time_text_embed.{embedder}.{layer}")
+    recipes = linear("patch", "pos_embed.proj") | linear("context", "context_embedder")
+    for each in ("timestep_embedder", "text_embedder"):
+        recipes |= embedder(f"steering.{each}", f"time_text_embed.{each}")
     return recipes | stacked("modulation", modulation_keys(config))
 
 
@@ -47,7 +47,7 @@ def modulation_keys(config: TransformerConfig) -> list[str]:
 
 def denoiser_recipes(config: TransformerConfig) -> Recipes:
     """Recipes for the weights of `Denoiser`: what runs at every step."""
-    recipes = _linear("patch", "pos_embed.proj") | _linear("output", "proj_out")
+    recipes = linear("patch", "pos_embed.proj") | linear("output", "proj_out")
     for layer in range(config.num_layers):
         released, block = f"transformer_blocks.{layer}", f"blocks.{layer}"
         recipes |= image_attention(f"{block}.attn", f"{released}.attn", config.flavour)
@@ -56,8 +56,8 @@ def denoiser_recipes(config: TransformerConfig) -> Recipes:
             recipes |= image_attention(f"{block}.attn2", f"{released}.attn2", config.flavour)
         recipes |= image_feed_forward(f"{block}.ff", f"{released}.ff", config.injection)
         if not config.is_final(layer):
-            recipes |= _linear(f"{block}.text_expand", f"{released}.ff_context.net.0.proj")
-            recipes |= _linear(f"{block}.text_contract", f"{released}.ff_context.net.2")
+            recipes |= linear(f"{block}.text_expand", f"{released}.ff_context.net.0.proj")
+            recipes |= linear(f"{block}.text_contract", f"{released}.ff_context.net.2")
     return recipes
 
 
@@ -75,8 +75,8 @@ def image_attention(name: str, released: str, flavour: Flavour) -> Recipes:
         f"{name}.lr_qkv.bias": Fold(
             stack_rows, tuple(composed_bias(f"{released}.to_{part}") for part in lr_parts)
         ),
-        **_linear(f"{name}.noise_out", f"{released}.to_out.0"),
-        **_linear(f"{name}.lr_out", f"{released}.to_out_control"),
+        **linear(f"{name}.noise_out", f"{released}.to_out.0"),
+        **linear(f"{name}.lr_out", f"{released}.to_out_control"),
         f"{name}.norm_q": f"{released}.norm_q.weight",
         f"{name}.norm_k": f"{released}.norm_k.weight",
     }
@@ -101,7 +101,7 @@ def text_attention(name: str, released: str, *, final: bool) -> Recipes:
         }
     return {
         **stacked(f"{name}.text_qkv", [f"{released}.add_{part}_proj" for part in ("q", "k", "v")]),
-        **_linear(f"{name}.text_out", f"{released}.to_add_out"),
+        **linear(f"{name}.text_out", f"{released}.to_add_out"),
         f"{name}.text_norm_q": f"{released}.norm_added_q.weight",
         f"{name}.text_norm_k": f"{released}.norm_added_k.weight",
     }
@@ -109,8 +109,8 @@ def text_attention(name: str, released: str, *, final: bool) -> Recipes:
 
 def image_feed_forward(name: str, released: str, injection: Injection) -> Recipes:
     """Recipes for the image streams' MLP, the injection's factor absorbed."""
-    recipes = _linear(f"{name}.expand", f"{released}.net.0.proj")
-    recipes |= _linear(f"{name}.contract", f"{released}.net.2")
+    recipes = linear(f"{name}.expand", f"{released}.net.0.proj")
+    recipes |= linear(f"{name}.contract", f"{released}.net.2")
 
     def absorbed(key: str) -> Fold:
         return Fold(absorb_injection_scale, (f"{released}.{key}",))
@@ -127,7 +127,3 @@ def image_feed_forward(name: str, released: str, injection: Injection) -> Recipe
         case Injection.NONE:
             pass
     return recipes
-
-
-def _linear(name: str, released: str) -> Recipes:
-    return {f"{name}.{part}": f"{released}.{part}" for part in ("weight", "bias")}

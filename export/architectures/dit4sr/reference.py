@@ -11,14 +11,12 @@ from torch import nn
 
 from dit4sr.export.architectures.dit4sr.ablations import ABLATED
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.layout import POSITION_TABLE, released_layout
+from dit4sr.export.architectures.dit4sr.layout import meta_transformer, released_layout
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
-from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
-from dit4sr.export.architectures.step import Step, step_recipes
+from dit4sr.export.architectures.mmdit.components import floats, released_step
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE, position_table
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.bundles.manifest import TensorSpec
-from dit4sr.runtime.sampling.positions import sine_cosine_positions
 
 SEED = 0
 
@@ -31,23 +29,22 @@ class ReleasedReference:
 
     def plain_step(self) -> ComponentSource:
         """The released transformer within a step; its weights are the checkpoint's own, by seed."""
-        config, step = self.config, self._deployed_step()
-        with torch.device("meta"):
-            network = Transformer(config)
+        config = self.config
         conditions = (
-            TensorSpec("condition", "float32", ("rows", config.in_channels, "height", "width")),
-            TensorSpec("text", "float32", ("rows", "text", config.joint_attention_dim)),
-            TensorSpec("pooled", "float32", ("rows", config.pooled_projection_dim)),
-            TensorSpec("timestep", "float32", ("rows",)),
+            floats("condition", "rows", config.in_channels, "height", "width"),
+            floats("text", "rows", "text", config.joint_attention_dim),
+            floats("pooled", "rows", config.pooled_projection_dim),
+            floats("timestep", "rows"),
         )
-        return _around(network, step, (*step.inputs[:4], *conditions))
+        return released_step(meta_transformer(config), config, conditions, SEED)
 
     def ablated_step(self, optimisation: str) -> ComponentSource:
         """The deployed step with one optimisation taken back."""
-        step = self._deployed_step()
+        _, step = Dit4sr(self.config, RandomWeights({}, SEED)).components()
         with torch.device("meta"):
             network = ABLATED[optimisation](self.config)
-        return _around(network, step, step.inputs)
+        plain = released_step(network, self.config, step.inputs[4:], SEED)
+        return replace(plain, rounded_modules=step.rounded_modules)
 
     def load(self, checkpoint: Path) -> nn.Module:
         """The released transformer with a checkpoint's weights."""
@@ -66,30 +63,8 @@ class ReleasedReference:
         layout = released_layout(config)
         source = RandomWeights(layout, SEED)
         tensors = {key: source.read(key) for key in layout if key != POSITION_TABLE}
-        positions = sine_cosine_positions(
-            (config.pos_embed_max_size, config.pos_embed_max_size),
-            width=config.width,
-            table_size=config.pos_embed_max_size,
-            base_size=config.base_grid,
-        )
-        tensors[POSITION_TABLE] = torch.from_numpy(positions)[None].contiguous()
+        tensors[POSITION_TABLE] = position_table(config)
         transformer = folder / "transformer"
         transformer.mkdir(parents=True)
         save_file(tensors, transformer / "diffusion_pytorch_model.safetensors")
         (transformer / "config.json").write_text(json.dumps(config.to_json()), encoding="utf-8")
-
-    def _deployed_step(self) -> ComponentSource:
-        _, step = Dit4sr(self.config, RandomWeights({}, SEED)).components()
-        return step
-
-
-def _around(network: nn.Module, step: ComponentSource, inputs: tuple[TensorSpec, ...]) -> ComponentSource:
-    """A step around a given network, with a random weight for each of the network's own."""
-    layout = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    return replace(
-        step,
-        module=Step(network).eval().requires_grad_(False),
-        inputs=inputs,
-        recipes=step_recipes({name: name for name in layout}),
-        weights=RandomWeights(layout, SEED),
-    )

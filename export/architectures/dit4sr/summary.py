@@ -10,15 +10,11 @@ import torch
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.cost import released_macs, simplified_macs
 from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
-from dit4sr.export.architectures.dit4sr.layout import (
-    POSITION_TABLE,
-    discarded_tensors,
-    released_layout,
-    unread_tensors,
-)
-from dit4sr.export.architectures.dit4sr.simplify import resident_parameters
+from dit4sr.export.architectures.dit4sr.layout import discarded_tensors, released_layout, unread_tensors
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
+from dit4sr.export.architectures.mmdit.simplify import resident_parameters
+from dit4sr.export.architectures.mmdit.sizes import latent_of
 from dit4sr.export.architectures.summary import ModelSummary, ParameterGroup
-from dit4sr.runtime.errors import BadInputError
 
 _BASE, _ADDED = "SD3.5-Medium", "added by DiT4SR"
 GROUPS = {
@@ -58,17 +54,6 @@ def summary_of(
         released=released_macs(config, latent, text_tokens),
         simplified=simplified_macs(config, latent, text_tokens),
     )
-
-
-def latent_of(size: tuple[int, int], config: TransformerConfig, factor: int) -> tuple[int, int]:
-    """Height and width of a picture's latent, whose patches must fit the position table."""
-    multiple = factor * config.patch_size
-    largest = multiple * config.pos_embed_max_size
-    if any(side < multiple or side % multiple or side > largest for side in size):
-        raise BadInputError(
-            f"a picture of {size[0]}×{size[1]}", expected=f"multiples of {multiple} up to {largest}"
-        )
-    return size[0] // factor, size[1] // factor
 
 
 def parameter_groups(config: TransformerConfig) -> tuple[ParameterGroup, ...]:

@@ -11,6 +11,9 @@ from dit4sr.runtime.sampling.positions import centred_start, sine_cosine_positio
 Grid = tuple[int, int]
 """Rows and columns of image tokens."""
 
+POSITION_TABLE = "pos_embed.pos_embed"
+"""Key of a network's position table: a buffer, not a parameter, that a formula gives."""
+
 
 class PatchEmbedding(nn.Module):
     """The embedding of a latent as tokens, with the crop of the position table centred on the grid."""
@@ -24,15 +27,7 @@ class PatchEmbedding(nn.Module):
             sizes.in_channels, sizes.width, kernel_size=sizes.patch_size, stride=sizes.patch_size
         )
         table = torch.empty(1, self.table_size**2, sizes.width)
-        if not table.is_meta:
-            formula = sine_cosine_positions(
-                (self.table_size, self.table_size),
-                width=sizes.width,
-                table_size=self.table_size,
-                base_size=sizes.base_grid,
-            )
-            table.copy_(torch.from_numpy(formula))
-        self.register_buffer("pos_embed", table)
+        self.register_buffer("pos_embed", table if table.is_meta else table.copy_(position_table(sizes)))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Cut ``[R, 16, h, w]`` into ``[R, N, D]`` tokens, row by row."""
@@ -45,6 +40,15 @@ class PatchEmbedding(nn.Module):
         top, left = centred_start(self.table_size, rows), centred_start(self.table_size, columns)
         table = self.pos_embed.view(self.table_size, self.table_size, -1)
         return table[top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
+
+
+def position_table(sizes: TokenSizes) -> Tensor:
+    """The table of positions ``[1, places, D]`` that published checkpoints hold, by its formula."""
+    side = sizes.pos_embed_max_size
+    formula = sine_cosine_positions(
+        (side, side), width=sizes.width, table_size=side, base_size=sizes.base_grid
+    )
+    return torch.from_numpy(formula)[None].contiguous()
 
 
 def patch_tokens(patch: nn.Conv2d, latent: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
+from dit4sr.export.architectures.mmdit.sizes import SIZES
 from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sizes import LARGEST_LATENT, MOST_LAYERS, check_sizes, shown
 from dit4sr.runtime.errors import BadInputError
@@ -89,7 +90,7 @@ class SystemConfig:
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes that both networks share and shapes tell."""
-        return {name: getattr(self, name) for name in SHARED_SIZES}
+        return {name: getattr(self, name) for name in SIZES}
 
     @property
     def width(self) -> int:
@@ -154,18 +155,6 @@ class SystemConfig:
         return values | {
             name: getattr(self, name).value for name in ("residual_rule", "control_pooled", "control_shift")
         }
-
-
-SHARED_SIZES = (
-    "num_attention_heads",
-    "attention_head_dim",
-    "in_channels",
-    "patch_size",
-    "joint_attention_dim",
-    "pooled_projection_dim",
-    "pos_embed_max_size",
-)
-"""Sizes that backbone and control net have in common, or residuals and positions would not fit."""
 
 
 def checked(make: Callable[[], SystemConfig], source: str) -> SystemConfig:

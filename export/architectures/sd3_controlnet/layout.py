@@ -11,6 +11,7 @@ from functools import cache
 
 import torch
 
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
 from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.released.system import ControlledTransformer
 
@@ -18,8 +19,6 @@ Layout = Mapping[str, tuple[int, ...]]
 
 BACKBONE, CONTROL = "transformer", "controlnet"
 """Folders of a checkpoint, by which its keys begin."""
-POSITION_TABLE = "pos_embed.pos_embed"
-"""Key of each network's position table: a buffer, not a parameter, that a formula gives."""
 
 
 def meta_system(config: SystemConfig) -> ControlledTransformer:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dit4sr.export.architectures.mmdit.stack import Stack
+from dit4sr.export.architectures.mmdit.told import (
+    hold_against_config,
+    shape_of,
+    stated_stack,
+    told_sizes,
+    told_stack,
+)
 from dit4sr.export.architectures.protocol import Choices
 from dit4sr.export.architectures.sd3_controlnet.config import (
-    SHARED_SIZES,
     ControlPooled,
     ControlShift,
     ResidualRule,
@@ -25,14 +29,12 @@ from dit4sr.export.architectures.sd3_controlnet.config import (
 from dit4sr.export.architectures.sd3_controlnet.layout import (
     BACKBONE,
     CONTROL,
-    POSITION_TABLE,
     layout_of,
     meta_system,
 )
 from dit4sr.export.architectures.sd3_controlnet.network import Sd3ControlNet
 from dit4sr.export.architectures.sd3_controlnet.options import STATED
 from dit4sr.export.architectures.sd3_controlnet.released.system import ControlledTransformer
-from dit4sr.export.architectures.sizes import shown
 from dit4sr.export.sampling import checkpoint_sampling
 from dit4sr.export.weights.checkpoint import Checkpoint, check_layout, open_checkpoint
 from dit4sr.runtime.errors import BadInputError
@@ -40,8 +42,6 @@ from dit4sr.runtime.errors import BadInputError
 if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling
 
-HEAD_DIM = 64
-"""Channels of a head, where neither a norm nor a config tells."""
 RULES_DIFFER_BEFORE = (0, 32)
 """The version of diffusers that changed which residual a block gets."""
 
@@ -110,7 +110,7 @@ def check(folders: TwoFolders, config: SystemConfig) -> None:
 def system_config(folders: TwoFolders, choices: Choices) -> SystemConfig:
     """Tell both networks by their shapes, hold them against their configs and each other, add the choices."""
     backbone, control = folders.parts[BACKBONE], folders.parts[CONTROL]
-    sizes, control_sizes = (_sizes(each) for each in (backbone, control))
+    sizes, control_sizes = (told_sizes(each) for each in (backbone, control))
     for name, size in sizes.items():
         if control_sizes[name] != size:
             raise BadInputError(
@@ -118,17 +118,18 @@ def system_config(folders: TwoFolders, choices: Choices) -> SystemConfig:
                 expected=f"{size}, as the transformer beside it",
                 fix="take the control net that was trained with this transformer",
             )
-    extra = _shape(control, "pos_embed_input.proj.weight", 4)[1] - sizes["in_channels"]
+    extra = shape_of(control, "pos_embed_input.proj.weight", 4)[1] - sizes["in_channels"]
     if choices.get("extra_channels") not in {None, extra}:
         raise BadInputError(
             f"{control.path} has {extra} extra channels", expected=f"{choices['extra_channels']}, as was said"
         )
     told: dict[str, Any] = sizes | {"extra_conditioning_channels": extra}
-    told |= {"backbone": _stack(backbone), "control": _stack(control)}
+    told |= {"backbone": told_stack(backbone), "control": told_stack(control)}
     side = backbone.stated.get("sample_size", 128)
     config = checked(lambda: SystemConfig(**told, sample_size=side), str(backbone.path))
     for checkpoint, stated in zip((backbone, control), stated_configs(config), strict=True):
-        _hold_against_config(checkpoint, stated)
+        told_by_tensors = stated.keys() - {"_class_name", "force_zeros_for_pooled_projection"}
+        hold_against_config(checkpoint, {name: stated[name] for name in told_by_tensors})
     return _with_choices(config, control, choices)
 
 
@@ -140,18 +141,11 @@ def stated_configs(config: SystemConfig) -> tuple[dict[str, Any], dict[str, Any]
         "caption_projection_dim": config.width,
     }
 
-    def stack(of: Stack) -> dict[str, Any]:
-        return {
-            "num_layers": of.num_layers,
-            "dual_attention_layers": list(of.dual_attention_layers),
-            "qk_norm": "rms_norm" if of.qk_norm else None,
-        }
-
     return (
-        {"_class_name": "SD3Transformer2DModel"} | shared | stack(config.backbone),
+        {"_class_name": "SD3Transformer2DModel"} | shared | stated_stack(config.backbone),
         {"_class_name": "SD3ControlNetModel"}
         | shared
-        | stack(config.control)
+        | stated_stack(config.control)
         | {
             "extra_conditioning_channels": config.extra_conditioning_channels,
             "force_zeros_for_pooled_projection": config.control_pooled is ControlPooled.ZERO,
@@ -191,69 +185,3 @@ def _refuse_doubtful_rule(config: SystemConfig, control: Checkpoint) -> None:
             f"{config.control.num_layers} than since 0.32",
             fix="say --residual-rule integer, or float if it was trained with a later version",
         )
-
-
-def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
-    width, text_channels = _shape(checkpoint, "context_embedder.weight", 2)
-    _, in_channels, patch_size, _ = _shape(checkpoint, "pos_embed.proj.weight", 4)
-    head_dim = checkpoint.stated.get("attention_head_dim", HEAD_DIM)
-    if "transformer_blocks.0.attn.norm_q.weight" in checkpoint.tensors:
-        [head_dim] = _shape(checkpoint, "transformer_blocks.0.attn.norm_q.weight", 1)
-    if type(head_dim) is not int or head_dim < 1 or width % head_dim:
-        raise BadInputError(f"{checkpoint.path}: heads of {head_dim!r} do not make up a width of {width}")
-    found = (
-        width // head_dim,
-        head_dim,
-        in_channels,
-        patch_size,
-        text_channels,
-        _shape(checkpoint, "time_text_embed.text_embedder.linear_1.weight", 2)[1],
-        math.isqrt(_shape(checkpoint, POSITION_TABLE, 3)[1]),
-    )
-    return dict(zip(SHARED_SIZES, found, strict=True))
-
-
-def _stack(checkpoint: Checkpoint) -> Stack:
-    layers = _layers(r"transformer_blocks\.(\d+)\.", checkpoint.tensors)
-    gaps = sorted(set(range(len(layers))) - layers)
-    if gaps:
-        raise BadInputError(
-            f"{checkpoint.path} has no block {gaps[0]}, but later ones", expected="every block"
-        )
-    dual = _layers(r"transformer_blocks\.(\d+)\.attn2\.", checkpoint.tensors)
-    has_norms = "transformer_blocks.0.attn.norm_q.weight" in checkpoint.tensors
-    return Stack(len(layers), tuple(sorted(dual)), has_norms)
-
-
-def _layers(pattern: str, keys: Iterable[str]) -> set[int]:
-    return {int(match[1]) for key in keys if (match := re.match(pattern, key))}
-
-
-def _shape(checkpoint: Checkpoint, key: str, rank: int) -> tuple[int, ...]:
-    stored = checkpoint.tensors.get(key)
-    if stored is None or len(stored.shape) != rank:
-        found = list(stored.shape) if stored else f"not among {len(checkpoint.tensors)} tensors"
-        raise BadInputError(
-            f"{checkpoint.path} holds no network of SD3's kind ({key} is {found})",
-            expected="SD3's transformer or its control net as diffusers saves them",
-        )
-    return stored.shape
-
-
-def _hold_against_config(checkpoint: Checkpoint, found: Mapping[str, Any]) -> None:
-    """Refuse a ``config.json`` that belongs to other weights; what it does not state, weights alone tell."""
-    comparable = found.keys() - {"_class_name", "force_zeros_for_pooled_projection"}
-    for name in sorted(comparable & checkpoint.stated.keys()):
-        said, told = checkpoint.stated[name], found[name]
-        if (sorted(said) if isinstance(said, list) else said) != told:
-            if name == "dual_attention_layers" and isinstance(said, list) and _is_cut(said, told, found):
-                continue
-            raise BadInputError(
-                f"{checkpoint.path}: config.json says {name} = {shown(said)}, the weights say {told}",
-                expected="a config.json and weights that belong together",
-            )
-
-
-def _is_cut(said: list[Any], told: list[int], found: Mapping[str, Any]) -> bool:
-    """True if a shallow control net merely lists dual layers of the transformer that it was made from."""
-    return [layer for layer in said if type(layer) is not int or layer < found["num_layers"]] == told

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from dit4sr.export.architectures.mmdit.components import floats, released_step
+from dit4sr.export.architectures.mmdit.patches import position_table
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.layout import (
     BACKBONE,
@@ -19,12 +20,8 @@ from dit4sr.export.architectures.sd3_controlnet.layout import (
     released_layout,
 )
 from dit4sr.export.architectures.sd3_controlnet.loading import load_system, stated_configs
-from dit4sr.export.architectures.sd3_controlnet.network import random_network
-from dit4sr.export.architectures.step import Step, step_recipes
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights
-from dit4sr.runtime.bundles.manifest import TensorSpec
-from dit4sr.runtime.sampling.positions import sine_cosine_positions
 
 SEED = 0
 
@@ -38,21 +35,13 @@ class ReleasedReference:
     def plain_step(self) -> ComponentSource:
         """The released networks within a step; their weights are the checkpoint's own, by seed."""
         config = self.config
-        _, step = random_network(config, SEED).components()
         conditions = (
-            TensorSpec("condition", "float32", ("rows", config.in_channels, "height", "width")),
-            TensorSpec("text", "float32", ("rows", "text", config.joint_attention_dim)),
-            TensorSpec("pooled", "float32", ("rows", config.pooled_projection_dim)),
-            TensorSpec("timestep", "float32", ("rows",)),
+            floats("condition", "rows", config.in_channels, "height", "width"),
+            floats("text", "rows", "text", config.joint_attention_dim),
+            floats("pooled", "rows", config.pooled_projection_dim),
+            floats("timestep", "rows"),
         )
-        layout = released_layout(config)
-        return replace(
-            step,
-            module=Step(meta_system(config)).eval().requires_grad_(False),
-            inputs=(*step.inputs[:4], *conditions),
-            recipes=step_recipes({name: name for name in layout}),
-            weights=RandomWeights(layout, SEED),
-        )
+        return released_step(meta_system(config), config, conditions, SEED)
 
     def ablated_step(self, optimisation: str) -> ComponentSource:
         """There are no optimisations that could be taken back one by one."""
@@ -68,15 +57,10 @@ class ReleasedReference:
 
         config = self.config
         source = RandomWeights(released_layout(config), SEED)
-        side = config.pos_embed_max_size
-        table = sine_cosine_positions(
-            (side, side), width=config.width, table_size=side, base_size=config.base_grid
-        )
+        table = position_table(config)
         for part, stated in zip((BACKBONE, CONTROL), stated_configs(config), strict=True):
             tensors = {
-                key: torch.from_numpy(table)[None].clone()
-                if is_position_table(key)
-                else source.read(f"{part}.{key}")
+                key: table.clone() if is_position_table(key) else source.read(f"{part}.{key}")
                 for key in layout_of(part, config)
             }
             (folder / part).mkdir(parents=True)

@@ -7,6 +7,8 @@ import re
 
 import torch
 
+from dit4sr.export.architectures.mmdit.simplify import resident_parameters
+from dit4sr.export.architectures.mmdit.sizes import latent_of
 from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
 from dit4sr.export.architectures.sd3_controlnet.cost import released_macs, simplified_macs
@@ -19,7 +21,6 @@ from dit4sr.export.architectures.sd3_controlnet.layout import (
     released_layout,
 )
 from dit4sr.export.architectures.summary import ModelSummary, ParameterGroup
-from dit4sr.runtime.errors import BadInputError
 
 PAPER = 3504.4e6
 """Parameters of SD3-ControlNet in the DiT4SR paper, which rounds to 0.1 M."""
@@ -41,7 +42,7 @@ def summary_of(config: SystemConfig, picture: tuple[int, int], text_tokens: int,
     """The figures of an SD3-ControlNet for one size of picture; ``factor`` is the VAE's."""
     latent = latent_of(picture, config, factor)
     with torch.device("meta"):
-        resident = sum(parameter.numel() for parameter in Denoiser(config).parameters())
+        resident = resident_parameters(Denoiser(config))
     layout = released_layout(config)
     groups = parameter_groups(config)
     return ModelSummary(
@@ -72,17 +73,6 @@ def parameter_groups(config: SystemConfig) -> tuple[ParameterGroup, ...]:
         for part, group in live
         if live[part, group] + dead[part, group]
     )
-
-
-def latent_of(size: tuple[int, int], config: SystemConfig, factor: int) -> tuple[int, int]:
-    """Height and width of a picture's latent, whose patches must fit the position table."""
-    multiple = factor * config.patch_size
-    largest = multiple * config.pos_embed_max_size
-    if any(side < multiple or side % multiple or side > largest for side in size):
-        raise BadInputError(
-            f"a picture of {size[0]}×{size[1]}", expected=f"multiples of {multiple} up to {largest}"
-        )
-    return size[0] // factor, size[1] // factor
 
 
 def _blocks(stack: Stack) -> str:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.streams import Streams
 from dit4sr.export.architectures.mmdit.attention import Heads, attend, normalise_heads
+from dit4sr.export.architectures.mmdit.deployed.attention import TextRole
 from dit4sr.kernels.joint_attention.torch_op import (
     joint_attention,
     joint_attention_dual,
     joint_attention_final,
 )
-
-
-class TextRole(Enum):
-    """What text does in an attention: it asks and is read, is only read, or is absent."""
-
-    FULL = "asks and is read"
-    READ = "is read"
-    ABSENT = "is absent"
 
 
 class PackedAttention(nn.Module):

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
-from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention, TextRole
+from dit4sr.export.architectures.dit4sr.deployed.attention import PackedAttention
 from dit4sr.export.architectures.dit4sr.deployed.feed_forward import InjectedFeedForward
 from dit4sr.export.architectures.dit4sr.released.streams import Streams
+from dit4sr.export.architectures.mmdit.deployed.attention import TextRole
 from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
 from dit4sr.export.architectures.mmdit.patches import Grid
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dit4sr.config import TransformerConfig
+from dit4sr.export.architectures.mmdit.deployed.modulation import modulations
 from dit4sr.export.architectures.mmdit.patches import patch_tokens
 from dit4sr.export.architectures.mmdit.steering import TimeTextEmbedding
 
@@ -28,12 +28,11 @@ class Prepare(nn.Module):
 
         The AdaLN matrices, 28 % of all parameters, are multiplied once with all steps instead of once a step.
         """
-        steering = F.silu(self.steering(timesteps[:, None], pooled[None]))
-        modulation = self.modulation(steering.flatten(0, 1)).unflatten(0, steering.shape[:2])
+        steering = self.steering(timesteps[:, None], pooled[None])
         return (
             patch_tokens(self.patch, condition),
             self.context(text),
-            *modulation.split(self.widths, dim=-1),
+            *modulations(self.modulation, steering, self.widths),
         )
 
 

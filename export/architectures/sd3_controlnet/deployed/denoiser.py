@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
+from dit4sr.export.architectures.mmdit.deployed.attention import PackedAttention
+from dit4sr.export.architectures.mmdit.deployed.block import simplified_blocks
 from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
 from dit4sr.export.architectures.mmdit.patches import patch_tokens, token_grid, unpatchify
-from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention
-from dit4sr.export.architectures.sd3_controlnet.deployed.block import SimplifiedBlock
 
 ROUNDED_MODULES = (PackedAttention,)
 """Modules of ours whose own weights only MatMuls read; half precision rounds them."""
@@ -25,8 +24,8 @@ class Denoiser(nn.Module):
         self.config, width, patch = config, config.width, config.patch_size
         # Both networks embed the same latent: one convolution makes the tokens of both.
         self.patch = nn.Conv2d(config.in_channels, 2 * width, kernel_size=patch, stride=patch)
-        self.blocks = blocks(config, config.backbone, config.backbone.num_layers)
-        self.control_blocks = blocks(config, config.control, config.live_control_layers)
+        self.blocks = simplified_blocks(config, config.backbone, config.backbone.num_layers)
+        self.control_blocks = simplified_blocks(config, config.control, config.live_control_layers)
         self.residuals = nn.ModuleDict(
             {str(layer): nn.Linear(width, width) for layer in sorted(set(config.residual_of))}
         )
@@ -69,11 +68,3 @@ class Denoiser(nn.Module):
             image, text = block(image, text, modulation)
             if layer in self.config.residual_of:
                 yield scale[:, None] * self.residuals[str(layer)](image)
-
-
-def blocks(config: SystemConfig, stack: Stack, count: int) -> nn.ModuleList:
-    """The first blocks of a stack, the last of them final."""
-    return nn.ModuleList(
-        SimplifiedBlock(config, dual=stack.is_dual(layer), qk_norm=stack.qk_norm, final=layer == count - 1)
-        for layer in range(count)
-    )

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dit4sr.export.architectures.mmdit.deployed.modulation import modulation_widths, modulations
 from dit4sr.export.architectures.mmdit.patches import patch_tokens
-from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.deployed.block import modulation_chunks
 from dit4sr.export.architectures.sd3_controlnet.deployed.steering import Steering, exact_time_waves
 
 
@@ -58,28 +56,13 @@ class Prepare(nn.Module):
         return config.control_scale * heard.to(timesteps.dtype)
 
 
-def modulations(layer: nn.Linear, steering: Tensor, widths: list[int]) -> tuple[Tensor, ...]:
-    """Multiply one network's stacked AdaLN matrices with all steps at once; a tensor for each block."""
-    # On rows of one axis the exporter writes the matrices as they are stacked, one after the other.
-    made = layer(F.silu(steering).flatten(0, 1)).unflatten(0, steering.shape[:2])
-    parts: tuple[Tensor, ...] = made.split(widths, dim=-1)
-    return parts
-
-
 def backbone_widths(config: SystemConfig) -> dict[str, int]:
     """Number of modulation values of each of the backbone's blocks, and of its closing norm."""
-    return _widths("modulation", config.backbone, config.backbone.num_layers, config.width) | {
+    return modulation_widths("modulation", config.backbone, config.backbone.num_layers, config.width) | {
         "modulation.closing": 2 * config.width
     }
 
 
 def control_widths(config: SystemConfig) -> dict[str, int]:
     """Number of modulation values of each of the control net's blocks."""
-    return _widths("control_modulation", config.control, config.live_control_layers, config.width)
-
-
-def _widths(name: str, stack: Stack, count: int, width: int) -> dict[str, int]:
-    return {
-        f"{name}.{layer}": width * modulation_chunks(dual=stack.is_dual(layer), final=layer == count - 1)
-        for layer in range(count)
-    }
+    return modulation_widths("control_modulation", config.control, config.live_control_layers, config.width)

@@ -8,7 +8,6 @@ from support.networks import inputs_for, seeded_transformer, tiny_config
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig
 from dit4sr.export.architectures.dit4sr.layout import (
-    POSITION_TABLE,
     discarded_tensors,
     lr_tensors,
     meta_transformer,
@@ -17,6 +16,7 @@ from dit4sr.export.architectures.dit4sr.layout import (
     unread_tensors,
 )
 from dit4sr.export.architectures.dit4sr.summary import parameter_groups
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
 
 
 def parameters(layout, keys=None) -> int:

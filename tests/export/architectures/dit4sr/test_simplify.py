@@ -14,7 +14,8 @@ from dit4sr.export.architectures.dit4sr.deployed.denoiser import Denoiser
 from dit4sr.export.architectures.dit4sr.deployed.prepare import Prepare, modulation_widths
 from dit4sr.export.architectures.dit4sr.layout import discarded_tensors, read_tensors
 from dit4sr.export.architectures.dit4sr.recipes import denoiser_recipes, prepare_recipes
-from dit4sr.export.architectures.dit4sr.simplify import resident_parameters, simplify
+from dit4sr.export.architectures.dit4sr.simplify import simplify
+from dit4sr.export.architectures.mmdit.simplify import resident_parameters
 from dit4sr.export.weights import folds
 from dit4sr.export.weights.folds import Fold, evaluate, sources
 

@@ -10,8 +10,9 @@ import torch
 from support.networks import inputs_for, seeded_transformer, tiny_config
 
 from dit4sr.export.architectures.dit4sr.config import Flavour, TransformerConfig, Variant
-from dit4sr.export.architectures.dit4sr.layout import POSITION_TABLE, released_layout
+from dit4sr.export.architectures.dit4sr.layout import released_layout
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
 from dit4sr.runtime.errors import BadInputError
 
 # Produced once by the released modules in FP64: mean, deviation, largest magnitude, then five places.

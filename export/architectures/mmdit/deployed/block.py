@@ -5,23 +5,24 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dit4sr.export.architectures.mmdit.deployed.attention import PackedAttention, TextRole
 from dit4sr.export.architectures.mmdit.modulation import Modulation, layer_norm
-from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.deployed.attention import PackedAttention, TextRole
+from dit4sr.export.architectures.mmdit.sizes import TokenSizes
+from dit4sr.export.architectures.mmdit.stack import Stack
 
 
 class SimplifiedBlock(nn.Module):
     """A block on image tokens ``[R, N, D]`` and text tokens ``[R, M, D]``; ``final`` leaves text alone."""
 
-    def __init__(self, config: SystemConfig, *, dual: bool, qk_norm: bool, final: bool) -> None:
+    def __init__(self, sizes: TokenSizes, *, dual: bool, qk_norm: bool, final: bool) -> None:
         super().__init__()
         self.dual, self.final = dual, final
-        self.attn = PackedAttention(config, TextRole.READ if final else TextRole.FULL, qk_norm=qk_norm)
+        self.attn = PackedAttention(sizes, TextRole.READ if final else TextRole.FULL, qk_norm=qk_norm)
         if dual:
-            self.attn2 = PackedAttention(config, TextRole.ABSENT, qk_norm=qk_norm)
-        self.ff = FeedForward(config)
+            self.attn2 = PackedAttention(sizes, TextRole.ABSENT, qk_norm=qk_norm)
+        self.ff = FeedForward(sizes)
         if not final:
-            self.text_ff = FeedForward(config)
+            self.text_ff = FeedForward(sizes)
 
     def forward(self, image: Tensor, text: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
         """Pass the tokens through the block; ``modulation`` ``[R, S]`` is laid out as in the checkpoint."""
@@ -48,10 +49,10 @@ class SimplifiedBlock(nn.Module):
 class FeedForward(nn.Module):
     """An MLP of two linear layers, tanh-GELU between them."""
 
-    def __init__(self, config: SystemConfig) -> None:
+    def __init__(self, sizes: TokenSizes) -> None:
         super().__init__()
-        self.expand = nn.Linear(config.width, config.hidden_width)
-        self.contract = nn.Linear(config.hidden_width, config.width)
+        self.expand = nn.Linear(sizes.width, sizes.hidden_width)
+        self.contract = nn.Linear(sizes.hidden_width, sizes.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Widen tokens, activate them, and narrow them again."""
@@ -59,6 +60,9 @@ class FeedForward(nn.Module):
         return narrowed
 
 
-def modulation_chunks(*, dual: bool, final: bool) -> int:
-    """How many vectors of the tokens' width steer a block."""
-    return (9 if dual else 6) + (2 if final else 6)
+def simplified_blocks(sizes: TokenSizes, stack: Stack, count: int) -> nn.ModuleList:
+    """The first blocks of a stack, the last of them final."""
+    return nn.ModuleList(
+        SimplifiedBlock(sizes, dual=stack.is_dual(layer), qk_norm=stack.qk_norm, final=layer == count - 1)
+        for layer in range(count)
+    )

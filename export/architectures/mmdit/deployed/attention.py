@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.attention import Heads, attend, normalise_heads
-from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
+from dit4sr.export.architectures.mmdit.sizes import TokenSizes
 
 
 class TextRole(Enum):
@@ -25,9 +25,9 @@ class PackedAttention(nn.Module):
     The attention itself is torch's own: NVIDIA's compiler knows what it is exported as, and fuses it.
     """
 
-    def __init__(self, config: SystemConfig, role: TextRole, *, qk_norm: bool) -> None:
+    def __init__(self, sizes: TokenSizes, role: TextRole, *, qk_norm: bool) -> None:
         super().__init__()
-        width, head_dim = config.width, config.attention_head_dim
+        width, head_dim = sizes.width, sizes.attention_head_dim
         self.role, self.qk_norm, self.head_dim = role, qk_norm, head_dim
         self.image_qkv, self.image_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         if role is TextRole.FULL:

@@ -1,0 +1,1 @@
+"""SD3's blocks as they are exported: exactly simplified."""
