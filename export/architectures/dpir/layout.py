@@ -15,9 +15,6 @@ from dit4sr.export.architectures.dpir.released.transformer import Transformer
 
 Layout = Mapping[str, tuple[int, ...]]
 
-POSITION_TABLE = "pos_embed.pos_embed"
-"""Key of the position table: a buffer, not a parameter, that a formula gives."""
-
 
 def meta_transformer(config: DpirConfig) -> Transformer:
     """The network on meta tensors, which take no memory."""
@@ -31,6 +28,11 @@ def released_layout(config: DpirConfig) -> Layout:
     return {name: tuple(tensor.shape) for name, tensor in meta_transformer(config).state_dict().items()}
 
 
+def reads_last_bias(config: DpirConfig) -> bool:
+    """False where the last bias of the LQ branch is part of a mean that is taken from its channel."""
+    return config.statistics is not Statistics.CHANNEL
+
+
 @cache
 def discarded_tensors(config: DpirConfig) -> frozenset[str]:
     """Tensors that are multiplied with, and whose results never reach the output.
@@ -40,6 +42,6 @@ def discarded_tensors(config: DpirConfig) -> frozenset[str]:
     """
     last = f"transformer_blocks.{config.backbone.num_layers - 1}.attn"
     prefixes = [f"{last}.add_q_proj.", f"{last}.norm_added_q."]
-    if config.statistics is Statistics.CHANNEL:
+    if not reads_last_bias(config):
         prefixes.append(f"lq_branch.convolutions.{config.lq_convolutions - 1}.bias")
     return frozenset(key for key in released_layout(config) if key.startswith(tuple(prefixes)))

@@ -9,8 +9,9 @@ import torch
 from support.dual_prompted import dual_prompted_inputs, seeded_dpir, velocity_of
 
 from dit4sr.export.architectures.dpir.config import SMALLEST, DpirConfig, Statistics
-from dit4sr.export.architectures.dpir.layout import POSITION_TABLE, discarded_tensors, released_layout
+from dit4sr.export.architectures.dpir.layout import discarded_tensors, released_layout
 from dit4sr.export.architectures.dpir.released.transformer import Transformer
+from dit4sr.export.architectures.mmdit.patches import POSITION_TABLE
 from dit4sr.export.architectures.mmdit.stack import Stack
 from dit4sr.runtime.errors import BadInputError
 
