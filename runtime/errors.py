@@ -6,6 +6,7 @@ so a script can tell a typo from a full disk without reading English.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import ClassVar
 
@@ -85,7 +86,7 @@ HUNG_UP = 129
 """By SIGHUP, which comes when a terminal is closed."""
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """An unexpected exception in a line: its kind, and what it says."""
     return " ".join(f"internal error: {type(error).__name__}: {error}".split())
 
@@ -93,3 +94,23 @@ def in_one_line(error: Exception) -> str:
 def is_debugging() -> bool:
     """True where ``DIT4SR_DEBUG`` asks for tracebacks of internal errors."""
     return os.environ.get("DIT4SR_DEBUG", "") not in {"", "0"}
+
+
+FAULTS_OF_THE_SYSTEM = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV, errno.EPIPE),
+    *(errno.EMFILE, errno.ENFILE),
+}
+"""Errors that a user can act on, wherever they are met: no room, no right, nobody who reads."""
+
+
+def known_failure(error: BaseException) -> Dit4srError | None:
+    """What an error means to a user; nothing if it is a fault of ours."""
+    match error:
+        case Dit4srError():
+            return error
+        case MemoryError():
+            return OutOfMemoryError("out of memory", fix="close other programs, or ask for less")
+        case OSError() if error.errno in FAULTS_OF_THE_SYSTEM:
+            return BadInputError(f"{error.filename or 'standard output'}: {error.strerror}")
+    return None

@@ -19,19 +19,11 @@ from dit4sr.runtime.console.version import version
 from dit4sr.runtime.errors import (
     INTERNAL_ERROR,
     BadInputError,
-    Dit4srError,
-    OutOfMemoryError,
     in_one_line,
     is_debugging,
+    known_failure,
 )
 from dit4sr.runtime.interruption import LEFTOVERS
-
-FAULTS_OF_THE_SYSTEM = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV, errno.EPIPE),
-    *(errno.EMFILE, errno.ENFILE),
-}
-"""Errors that a user can act on, wherever they are met: no room, no right, nobody who reads."""
 
 
 def run_command(command: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +62,7 @@ def _run(command: click.Command, arguments: Sequence[str] | None, signals: Endin
         # So click ends where nobody reads on, and nowhere else.
         return _fail(f"standard output: {os.strerror(errno.EPIPE)}", BadInputError.exit_code)
     except Exception as error:
-        if known := _known(error):
+        if known := known_failure(error):
             return _fail(str(known), known.exit_code)
         if is_debugging():
             traceback.print_exc()
@@ -111,18 +103,6 @@ def _misuse(error: click.ClickException, command: click.Command) -> int:
         error.show()
         return error.exit_code
     return _fail(f"{error.format_message()}; see {command.name} --help", error.exit_code)
-
-
-def _known(error: Exception) -> Dit4srError | None:
-    """What an error means to a user; nothing if it is a fault of ours."""
-    match error:
-        case Dit4srError():
-            return error
-        case MemoryError():
-            return OutOfMemoryError("out of memory", fix="close other programs, or ask for less")
-        case OSError() if error.errno in FAULTS_OF_THE_SYSTEM:
-            return BadInputError(f"{error.filename or 'standard output'}: {error.strerror}")
-    return None
 
 
 def _fail(line: str, exit_code: int) -> int:

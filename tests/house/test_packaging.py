@@ -112,6 +112,15 @@ def test_the_wheel_holds_what_pages_are_made_of(wheel, kind):
         assert {name for name in archive.namelist() if name.endswith(kind[1:])} == in_tree != set()
 
 
+def test_the_wheel_is_pure_and_holds_what_is_compiled_elsewhere(wheel):
+    native = ROOT / "runtime" / "native"
+    kinds = {".c", ".h", ".hpp", ".cmake"}
+    in_tree = {f"dit4sr/{path.relative_to(ROOT)}" for path in native.rglob("*") if path.suffix in kinds}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if Path(name).suffix in kinds} == in_tree != set()
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+
 def test_a_missing_extra_is_named(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert run_command(command, ["--describe"]) == 3

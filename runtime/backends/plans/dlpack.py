@@ -19,6 +19,7 @@ from dit4sr.runtime.errors import BadInputError
 Device = tuple[int, int]
 """Type and number."""
 
+HOST: Device = (1, 0)
 CUDA = 2
 KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 """Codes of types, by NumPy's letters for them."""
@@ -101,6 +102,12 @@ def capsule_of(array: Array, device: Device, is_over: Callable[[], None]) -> obj
     address = ctypes.addressof(managed)
     _lent[address] = managed, shape, array.owner, is_over
     return _new_capsule(address, NAME, ctypes.cast(_destructor, ctypes.c_void_p))
+
+
+def device_of(capsule: object) -> Device:
+    """Where the tensor in a capsule is."""
+    tensor = _Managed.from_address(_pointer(capsule, NAME)).tensor
+    return tensor.device_type, tensor.device_number
 
 
 def array_of(capsule: object) -> Array:
