@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.native.abi import Card, Estimate, FailedError, Pixels
+from support.native.abi import WAITS, Card, Estimate, FailedError, Pixels
 from support.photos import make_photo
+from support.runtime_system import CARD, write_toy_bundle
 
 from dit4sr.runtime import Settings, Upscaler
+from dit4sr.runtime.bundles.presets import Preset
 from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.settings import TileSizes
 
@@ -93,23 +96,17 @@ def test_a_request_is_pythons_settings(library, opened, upscaler, photo):
     assert library.output_size(opened, 10, 12, scale=2.5) == (25, 30)
 
 
-def test_a_preset_is_pythons(library, opened, upscaler, photo):
-    if "preset" not in Settings.__dataclass_fields__:
-        with pytest.raises(FailedError, match="no setting 'preset'"):
-            library.upscale(opened, photo, preset=b"fast")
-        return
-    names = [name for name in ("fast", "few", "default") if _has_preset(upscaler, photo, name)]
-    for name in names:
-        restored = library.upscale(opened, photo, preset=name.encode())
-        np.testing.assert_array_equal(restored, upscaler(photo, preset=name).picture)
-
-
-def _has_preset(upscaler, photo, name):
-    try:
-        upscaler(photo, preset=name)
-    except Exception:
-        return False
-    return True
+def test_a_preset_is_pythons(library, opened, tmp_path, photo):
+    preset = Preset("fast", 6, "ab2", 2.5, "gguhhu")
+    bundle = write_toy_bundle(tmp_path / "measured", card=replace(CARD, presets=(preset,)))
+    with Upscaler(bundle, threads=1, use_cache=False) as upscaler:
+        expected = upscaler(photo, preset="fast").picture
+        assert (expected != upscaler(photo).picture).any()
+    measured = library.open(bundle, threads=1, flags=4)
+    np.testing.assert_array_equal(library.upscale(measured, photo, preset=b"fast"), expected)
+    library.call("close", measured, WAITS)
+    with pytest.raises(FailedError, match="no preset 'fast': this bundle has none"):
+        library.upscale(opened, photo, preset=b"fast")
 
 
 def test_the_model_in_the_box_needs_no_name(library):
