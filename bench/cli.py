@@ -23,7 +23,6 @@ from dit4sr.runtime.console.options import (
     force_option,
     guidance_option,
     json_option,
-    preset_option,
     steps_option,
     threads_option,
     trust_engines_option,
@@ -164,7 +163,6 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 )
 @group(
     "Quality",
-    preset_option(),
     steps_option(),
     guidance_option(),
     option(
@@ -242,7 +240,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
     path = bundle_path(bundle)
     return BenchConfig(
         bundle=path,
-        settings=Settings(preset=options["preset"], steps=options["steps"], guidance=options["guidance"]),
+        settings=Settings(steps=options["steps"], guidance=options["guidance"]),
         pictures=_pictures(options["picture"], options["truth"]),
         is_cropped=options["picture"] is None,
         backend=options["backend"],

@@ -46,6 +46,8 @@ class ComponentSource:
     """The network's own modules whose weights only MatMuls and fused operators read."""
     even_outputs: tuple[str, ...] = ()
     """Outputs that may be one number throughout, as a weight that is the same at every step."""
+    replaces_step_where_zero: str = ""
+    """The output of `prepare` that is zero in the steps in which this component answers as `step` does."""
     static_sizes: Sizes = field(default_factory=dict)
     """Sizes of axes that a static export fixes at others than the network's."""
 

@@ -31,6 +31,7 @@ from dit4sr.runtime.bundles.manifest import (
     Check,
     Component,
     FileRecord,
+    LighterStep,
     Manifest,
     ModelCard,
     Provenance,
@@ -90,6 +91,14 @@ def export_bundle(
             architecture=record,
             text_encoders=tuple(
                 encoder.name for encoder in pipeline.text_encoders if encoder.name in components
+            ),
+            lighter_step=next(
+                (
+                    LighterStep(source.name, source.replaces_step_where_zero)
+                    for source in sources
+                    if source.replaces_step_where_zero and "step" in components
+                ),
+                None,
             ),
             provenance=Provenance(pipeline.origin, _versions(), config.command),
             embeddings={

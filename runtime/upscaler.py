@@ -36,6 +36,7 @@ from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
+from dit4sr.runtime.sampling.lighter import Lighter
 from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
@@ -270,8 +271,8 @@ class Upscaler:
         sampler = self._sampler(plan, conditions)
         with self._engine("prepare", work) as engine:
             sampler.prepare(engine)
-        with self._engine("step", work) as engine:
-            latent = sampler.sample(engine, noise, work.tick)
+        with self._engine("step", work) as engine, self._lighter_step() as lighter:
+            latent = sampler.sample(engine, noise, work.tick, lighter)
         with self._engine("vae_decoder", work) as engine:
             picture = coder.decode(engine.context(), latent, plan.vae_tiling, enlarged.dtype)
         with work.timed("colour"):
@@ -286,6 +287,16 @@ class Upscaler:
             if not is_open:
                 work.status(name)
             yield engine
+
+    @contextmanager
+    def _lighter_step(self) -> Iterator[Lighter | None]:
+        """Lend the engine for steps in which part of the network is not heard, where there is one."""
+        stated = self.bundle.manifest.lighter_step
+        if stated is None:
+            yield None
+            return
+        with self._components.use(stated.component) as engine:
+            yield Lighter(engine, stated.where_zero)
 
     def _sampler(self, plan: Plan, conditions: Conditions) -> Sampler:
         backend, card, schedule, tiling = self._backend, self.card, plan.schedule, plan.tiling

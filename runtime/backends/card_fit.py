@@ -6,8 +6,10 @@ card of another network would be noticed in the middle of a run at best.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dit4sr.runtime.backends.contract import FIX, FREE, Contract, shown
-from dit4sr.runtime.bundles.manifest import Component, Manifest, ModelCard
+from dit4sr.runtime.bundles.manifest import Component, LighterStep, Manifest, ModelCard
 from dit4sr.runtime.errors import IncompatibleError
 
 Shape = tuple[int | str, ...]
@@ -33,14 +35,19 @@ def check_card(manifest: Manifest) -> None:
             expected=f"at most {side}, the side of its positions' table",
             fix=FIX,
         )
-    for name, described in _described(card).items():
+    described = _described(card)
+    lighter = manifest.lighter_step
+    kinds = {name: name for name in described} | ({lighter.component: "step"} if lighter else {})
+    for name, kind in kinds.items():
         if name in manifest.components:
             component = manifest.components[name]
-            _check_names(name, component)
-            _check_shapes(name, component, described)
+            _check_names(name, component, NEEDED.get(kind, ()))
+            _check_shapes(name, component, described[kind])
             if name.startswith("vae_"):
                 _check_sizes(name, component, card)
     _check_wires(manifest)
+    if lighter:
+        _check_switch(manifest, lighter)
     for name in manifest.text_encoders:
         _check_shapes(name, manifest.components[name], TEXT)
 
@@ -69,8 +76,8 @@ def _described(card: ModelCard) -> dict[str, dict[str, Shape]]:
     }
 
 
-def _check_names(name: str, component: Component) -> None:
-    for needed, specs in zip(NEEDED.get(name, ()), (component.inputs, component.outputs), strict=False):
+def _check_names(name: str, component: Component, both: Sequence[set[str]]) -> None:
+    for needed, specs in zip(both, (component.inputs, component.outputs), strict=False):
         names = {spec.name for spec in specs}
         # `step` takes what it lists of all that the loop has; the VAE is given one tensor, and asked for one.
         if not needed <= names or (name.startswith("vae_") and names != needed):
@@ -105,6 +112,25 @@ def _check_wires(manifest: Manifest) -> None:
                 expected=f"{wanted[spec.name]}, as step reads it",
                 fix=FIX,
             )
+
+
+def _check_switch(manifest: Manifest, lighter: LighterStep) -> None:
+    """Hold a lighter step against what it may stand for: it reads no more, and `prepare` says when."""
+    step, prepare = (manifest.components.get(name) for name in ("step", "prepare"))
+    made = {spec.name: spec for spec in prepare.outputs} if prepare else {}
+    times = next((spec for spec in prepare.inputs if spec.name == "timesteps"), None) if prepare else None
+    switch = made.get(lighter.where_zero)
+    if switch is None or times is None or switch.shape[:1] != times.shape:
+        raise IncompatibleError(
+            f"{lighter.component} asks for {lighter.where_zero!r}",
+            expected="an output of prepare, with a row for every step",
+            fix=FIX,
+        )
+    read = set(manifest.components[lighter.component].inputs)
+    if step is None or not read <= set(step.inputs):
+        raise IncompatibleError(
+            f"{lighter.component} reads what step does not", expected="no other tensors than step's", fix=FIX
+        )
 
 
 def _check_sizes(name: str, component: Component, card: ModelCard) -> None:

@@ -246,6 +246,15 @@ class Provenance:
     command: str
 
 
+@dataclass(frozen=True)
+class LighterStep:
+    """A component that answers as `step` does, with less work, where part of the network is not heard."""
+
+    component: str
+    where_zero: str
+    """The output of `prepare`, made for each step, that is zero there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything that ``manifest.json`` says, in the order in which it says it."""
@@ -257,6 +266,7 @@ class Manifest:
     components: Mapping[str, Component]
     text_encoders: tuple[str, ...] = ()
     """The components that read prompts, in the order in which their answers are joined."""
+    lighter_step: LighterStep | None = None
     provenance: Provenance
     engines: tuple[Engine, ...] = ()
     embeddings: Mapping[str, tuple[FileRecord, ...]] = field(default_factory=dict)
@@ -268,6 +278,8 @@ class Manifest:
             raise ValueError("a text encoder is listed twice")
         if unknown := [name for name in self.text_encoders if name not in self.components]:
             raise ValueError(f"text encoder {unknown[0]!r} is no component")
+        if self.lighter_step and self.lighter_step.component not in self.components:
+            raise ValueError(f"the lighter step {self.lighter_step.component!r} is no component")
 
     def files(self) -> list[FileRecord]:
         """List every file of the bundle but the manifest, in the order of the manifest."""
@@ -279,12 +291,21 @@ class Manifest:
     def to_text(self) -> str:
         """Return the text of ``manifest.json``, the same for the same content.
 
-        Without presets it says nothing of them, as readers of before there were any expect.
+        Without presets it says nothing of them, nor of a lighter step without one, as readers of before
+        there were any expect.
         """
         values = to_json(self)
         if not self.model.presets:
             del values["model"]["presets"]
+        if self.lighter_step is None:
+            del values["lighter_step"]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def network_components(manifest: Manifest) -> tuple[str, ...]:
+    """The components that the network is cut into."""
+    lighter = manifest.lighter_step
+    return ("prepare", "step", *([lighter.component] if lighter else []))
 
 
 def read_manifest(file: Path) -> Manifest:

@@ -23,6 +23,7 @@ from dit4sr.runtime.sampling.conditions import (
     check_wiring,
     read_by,
 )
+from dit4sr.runtime.sampling.lighter import Lighter, different, engines_of_runs
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.tiles import Tile
 
@@ -38,8 +39,8 @@ class Sampler(Protocol):
         """Run `prepare` and keep its results."""
         ...
 
-    def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
-        """Run `step` from ``noise`` ``[channels, h, w]`` to the restored latent."""
+    def sample(self, engine: Engine, noise: Floats, tick: Tick, lighter: Lighter | None = None) -> Floats:
+        """Run `step`, or its ``lighter`` form, from ``noise`` ``[channels, h, w]`` to the restored latent."""
         ...
 
 
@@ -63,29 +64,37 @@ class WholeSampler:
         self._of_steps = {name: tensors.pop(name) for name in preparation.of_steps}
         self._of_rows = tensors
 
-    def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
+    def sample(self, engine: Engine, noise: Floats, tick: Tick, lighter: Lighter | None = None) -> Floats:
         """Run the loop over `step`. On the host every step is checked as it is made.
 
         On a device a check would be a copy, so only the end is checked; if it is bad, the loop is run again,
         checked, to name the step.
         """
-        check_wiring("step", engine, {*LOOP_INPUTS, *self._of_rows, *self._of_steps})
+        engines = self._engines(engine, lighter)
+        for each in different(engines).values():
+            check_wiring("step", each, {*LOOP_INPUTS, *self._of_rows, *self._of_steps})
         on_host = self._backend.device == "cpu"
-        latent = self._loop(engine, noise, tick, watched=on_host)
+        latent = self._loop(engines, noise, tick, watched=on_host)
         try:
             self._schedule.check(latent, self._schedule.steps - 1)
         except AccuracyError:
-            self._loop(engine, noise, lambda: None, watched=True)
+            self._loop(engines, noise, lambda: None, watched=True)
             raise
         return latent
 
-    def _loop(self, engine: Engine, noise: Floats, tick: Tick, *, watched: bool) -> Floats:
+    def _engines(self, engine: Engine, lighter: Lighter | None) -> list[Engine]:
+        """The engine of every run."""
+        asked = [lighter.where_zero] if lighter else []
+        weights = {name: self._backend.download(self._of_steps[name]) for name in asked}
+        return engines_of_runs(engine, lighter, weights, self._schedule.steps)
+
+    def _loop(self, engines: list[Engine], noise: Floats, tick: Tick, *, watched: bool) -> Floats:
         schedule, download = self._schedule, self._backend.download
         latents, velocities = self._buffers(noise)
-        inputs, outputs = self._steps(engine, latents, velocities)
-        context = engine.context()
-        for step in range(schedule.steps):
-            context.run(inputs[step], outputs[step])
+        inputs, outputs = self._steps(engines, latents, velocities)
+        contexts = {key: engine.context() for key, engine in different(engines).items()}
+        for step, engine in enumerate(engines):
+            contexts[id(engine)].run(inputs[step], outputs[step])
             if watched:
                 schedule.check(download(latents[(step + 1) % 2]), step)
             tick()
@@ -100,28 +109,30 @@ class WholeSampler:
         return [first, empty(shape)], [upload(np.zeros(shape, dtype=np.float32)), empty(shape)]
 
     def _steps(
-        self, engine: Engine, latents: list[Array], velocities: list[Array]
+        self, engines: list[Engine], latents: list[Array], velocities: list[Array]
     ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
         """What each step reads, and what it writes."""
         schedule, upload = self._schedule, self._backend.upload
-        weights = schedule.weights(engine)
+        weights = schedule.weights(engines[0])
         arrays = {values.tobytes(): upload(values) for values in weights}
         coefficients = upload(schedule.coefficients)
-        of_rows, of_steps = read_by(engine, self._of_rows), read_by(engine, self._of_steps)
-        positions = self._positions.asked_by(engine)
         # Branches come negative first, so the positive alone is the last rows.
-        rows = {
-            count: {name: array[-count:] for name, array in of_rows.items()}
+        fixed = {
+            (key, count): {
+                **{name: array[-count:] for name, array in read_by(engine, self._of_rows).items()},
+                **self._positions.asked_by(engine),
+            }
+            for key, engine in different(engines).items()
             for count in {len(values) for values in weights}
         }
+        of_steps = {key: read_by(engine, self._of_steps) for key, engine in different(engines).items()}
         inputs, outputs = [], []
-        for step, values in enumerate(weights):
-            this, other = step % 2, (step + 1) % 2
+        for step, (values, engine) in enumerate(zip(weights, engines, strict=True)):
+            this, other, key = step % 2, (step + 1) % 2, id(engine)
             inputs.append(
                 {
-                    **rows[len(values)],
-                    **{name: array[step][-len(values) :] for name, array in of_steps.items()},
-                    **positions,
+                    **fixed[key, len(values)],
+                    **{name: array[step][-len(values) :] for name, array in of_steps[key].items()},
                     "latent": latents[this],
                     "previous_velocity": velocities[this],
                     "guidance": arrays[values.tobytes()],

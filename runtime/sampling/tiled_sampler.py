@@ -19,6 +19,7 @@ from dit4sr.runtime.sampling.conditions import (
     check_wiring,
     read_by,
 )
+from dit4sr.runtime.sampling.lighter import Lighter, different, engines_of_runs
 from dit4sr.runtime.sampling.sampler import Tick
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.tile_buffers import TileBuffers
@@ -60,26 +61,35 @@ class TiledSampler:
                 self._of_steps = of_steps
             self._tile_conditions.put(index, tensors)
 
-    def sample(self, engine: Engine, noise: Floats, tick: Tick) -> Floats:
+    def sample(self, engine: Engine, noise: Floats, tick: Tick, lighter: Lighter | None = None) -> Floats:
         """Run every step on all tiles, blend their velocities, then make the solver's update."""
         conditions = self._tile_conditions
-        check_wiring("step", engine, {*LOOP_INPUTS, *conditions.shared, *conditions.get(0), *self._of_steps})
-        of_steps = read_by(engine, self._of_steps)
+        engines = engines_of_runs(engine, lighter, self._of_steps, self._schedule.steps)
+        for each in different(engines).values():
+            check_wiring(
+                "step", each, {*LOOP_INPUTS, *conditions.shared, *conditions.get(0), *self._of_steps}
+            )
         schedule, blend = self._schedule, Blend(self._tiling, self._channels)
         latent, velocity = noise.copy(), blend.picture
         previous, scratch = np.zeros_like(latent), np.empty_like(latent)
-        context = engine.context()
-        buffers = {len(batch): self._buffers(engine, len(batch)) for batch in self._batches}
+        contexts = {key: each.context() for key, each in different(engines).items()}
+        sizes = {len(batch) for batch in self._batches}
+        all_buffers = {
+            key: {size: self._buffers(each, size) for size in sizes}
+            for key, each in different(engines).items()
+        }
 
         for step, weights in enumerate(schedule.weights(engine)):
             guidance = self._backend.upload(weights)
+            context, buffers = contexts[id(engines[step])], all_buffers[id(engines[step])]
+            of_step = {name: values[step] for name, values in read_by(engines[step], self._of_steps).items()}
             blend.clear()
-            for each in buffers.values():
-                each.set_step({name: values[step] for name, values in of_steps.items()})
+            for arrays in buffers.values():
+                arrays.set_step(of_step)
             for batch in self._batches:
                 tiles = [self._tiling.tiles[index] for index in batch]
                 crops = [tile.crop(latent) for tile in tiles]
-                tensors = [conditions.get(index) for index in batch]
+                tensors = [read_by(engines[step], conditions.get(index)) for index in batch]
                 velocities = buffers[len(batch)].run(context, crops, tensors, guidance)
                 for tile, values in zip(tiles, velocities, strict=True):
                     blend.add(tile, values)

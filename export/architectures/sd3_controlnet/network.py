@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dit4sr.export.architectures.mmdit.components import floats, model_card, modulation_inputs, step_component
 from dit4sr.export.architectures.sd3_controlnet.config import SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.deployed.denoiser import ROUNDED_MODULES, Denoiser
+from dit4sr.export.architectures.sd3_controlnet.deployed.denoiser import ROUNDED_MODULES, Backbone, Denoiser
 from dit4sr.export.architectures.sd3_controlnet.deployed.prepare import (
     Prepare,
     backbone_widths,
     control_widths,
 )
 from dit4sr.export.architectures.sd3_controlnet.layout import released_layout
-from dit4sr.export.architectures.sd3_controlnet.recipes import denoiser_recipes, prepare_recipes
+from dit4sr.export.architectures.sd3_controlnet.recipes import (
+    backbone_recipes,
+    denoiser_recipes,
+    prepare_recipes,
+)
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
 from dit4sr.runtime.bundles.manifest import ModelCard
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling
 
 SCALE = "control_scale"
+UNCONTROLLED = "step_uncontrolled"
+"""The component for steps in which the control net is not heard."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,15 @@ class Sd3ControlNet:
         )
 
     def components(self) -> list[ComponentSource]:
-        """The components `prepare` and `step`."""
+        """The components `prepare` and `step`, and where some steps are the backbone's alone, those."""
         config = self.config
-        widths = backbone_widths(config) | control_widths(config)
+        backbone = backbone_widths(config)
+        widths = backbone | control_widths(config)
+        text_tokens = floats("text_tokens", "rows", "text", 2 * config.width)
+        positions = floats("positions", "tokens", config.width)
         with torch.device("meta"):
             prepare, denoiser = Prepare(config), Denoiser(config)
-        return [
+        made = [
             ComponentSource(
                 "prepare",
                 prepare.eval().requires_grad_(False),
@@ -76,9 +85,9 @@ class Sd3ControlNet:
                 config,
                 (
                     floats("condition_tokens", "rows", "tokens", config.width),
-                    floats("text_tokens", "rows", "text", 2 * config.width),
+                    text_tokens,
                     floats(SCALE, "rows", 1),
-                    floats("positions", "tokens", config.width),
+                    positions,
                     *modulation_inputs(widths),
                 ),
                 denoiser_recipes(config),
@@ -86,6 +95,19 @@ class Sd3ControlNet:
                 rounded_modules=ROUNDED_MODULES,
             ),
         ]
+        if config.is_always_controlled:
+            return made
+        with torch.device("meta"):
+            alone = Backbone(config)
+        step = step_component(
+            alone,
+            config,
+            (text_tokens, positions, *modulation_inputs(backbone)),
+            backbone_recipes(config),
+            self.weights,
+            rounded_modules=ROUNDED_MODULES,
+        )
+        return [*made, replace(step, name=UNCONTROLLED, replaces_step_where_zero=SCALE)]
 
 
 def random_network(config: SystemConfig, seed: int) -> Sd3ControlNet:

@@ -71,14 +71,20 @@ def prepare_recipes(config: SystemConfig) -> Recipes:
 
 def denoiser_recipes(config: SystemConfig) -> Recipes:
     """Recipes for the weights of `Denoiser`: what runs at every step."""
-    recipes = stacked("patch", [f"{part}.pos_embed.proj" for part in (BACKBONE, CONTROL)])
-    recipes |= linear("output", f"{BACKBONE}.proj_out")
-    backbone, control = (f"{part}.transformer_blocks" for part in (BACKBONE, CONTROL))
-    recipes |= joint_blocks("blocks", backbone, config.backbone, config.backbone.num_layers)
+    recipes = backbone_recipes(config)
+    recipes |= stacked("patch", [f"{part}.pos_embed.proj" for part in (BACKBONE, CONTROL)])
+    control = f"{CONTROL}.transformer_blocks"
     recipes |= joint_blocks("control_blocks", control, config.control, config.live_control_layers)
     for layer in sorted(set(config.residual_of)):
         recipes |= linear(f"residuals.{layer}", f"{CONTROL}.controlnet_blocks.{layer}")
     return recipes
+
+
+def backbone_recipes(config: SystemConfig) -> Recipes:
+    """Recipes for the weights of `Backbone`: what runs where the control net is not heard."""
+    recipes = linear("patch", f"{BACKBONE}.pos_embed.proj") | linear("output", f"{BACKBONE}.proj_out")
+    blocks = f"{BACKBONE}.transformer_blocks"
+    return recipes | joint_blocks("blocks", blocks, config.backbone, config.backbone.num_layers)
 
 
 def _steering(name: str, part: str, *, with_text: bool) -> Recipes:

@@ -61,7 +61,7 @@ def profiles_of(
     text, steps = _text(card, name, components), _steps(card, config)
     profiles: dict[tuple[tuple[str, Span], ...], Profile] = {}
     for picture in _pictures(card, name, config):
-        for images in config.images if name == "step" else (1,):
+        for images in config.images if {"images", "branches"} <= axes else (1,):
             for branches in config.branches:
                 spans = _spans(card, picture, images=images, branches=branches, text=text, steps=steps)
                 known = {**spans, **config.sizes}

@@ -26,14 +26,12 @@ from dit4sr.runtime.backends.failures import translated
 from dit4sr.runtime.backends.tensorrt_rtx import NAME
 from dit4sr.runtime.backends.tensorrt_rtx.machine import version
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.bundles.manifest import Engine, Manifest, PlanDetails, record_of
+from dit4sr.runtime.bundles.manifest import Engine, Manifest, PlanDetails, network_components, record_of
 from dit4sr.runtime.bundles.plan_account import PlanAccount
 
 if TYPE_CHECKING:
     from dit4sr.export.engines.tensorrt_rtx.library import RtxPlan
 
-NETWORK = ("prepare", "step")
-"""The components that have groups of layers, and whose attentions are written so that they can be fused."""
 LAYERS = ".layers.json"
 """Ending of the list of layers that lies beside every plan."""
 
@@ -62,6 +60,8 @@ class _PlanBuilder:
         self._bundle, self._config, self._folder, self._progress = bundle, config, folder, progress
         self._targets = config.targets(bundle.card.precision)
         self._layer_names = architectures.of_bundle(bundle.manifest).layers
+        # These have groups of layers, and their attentions are written so that they can be fused.
+        self._network = network_components(bundle.manifest)
         self._place = folder / "engines" / "-".join([NAME, *map(str, self._targets)])
         self._place.mkdir(parents=True, exist_ok=True)
 
@@ -84,7 +84,7 @@ class _PlanBuilder:
             counted = self._compiled(f"{label}, to count at its best sizes", graph, {}).layers
         write_layer_list(counted, layers)
         account = self._account(name, graph, counted, best)
-        if name in NETWORK and not self._config.allow_unfused:
+        if name in self._network and not self._config.allow_unfused:
             require_fusion(label, account)
         return Engine(
             backend=NAME,
@@ -115,7 +115,7 @@ class _PlanBuilder:
     def _account(self, name: str, graph: PreparedGraph, layers: list[Entry], profile: Profile) -> PlanAccount:
         from dit4sr.export.engines.tensorrt_rtx.library import name_and_version  # noqa: PLC0415
 
-        layer_names = self._layer_names if name in NETWORK else None
+        layer_names = self._layer_names if name in self._network else None
         return account_of(
             [Layer.of(entry) for entry in layers],
             GraphNodes.of(onnx.load_from_string(graph.content), layer_names),

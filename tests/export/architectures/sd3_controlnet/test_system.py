@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -29,9 +30,14 @@ from dit4sr.export.sampling import PROMPTS, SIDES
 from dit4sr.export.verify import seeded_inputs, torch_runner
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.axes import axis_sizes
+from dit4sr.runtime.backends.card_fit import check_card
+from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime
+from dit4sr.runtime.backends.tap import Recording, TappedBackend
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.manifest import LighterStep, TensorSpec
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.doctor.inspection import format_inspection
+from dit4sr.runtime.errors import IncompatibleError
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +99,58 @@ def test_start_end_and_scale_reach_the_steps_by_name(exported):
         zip(source.outputs, torch_runner(source, torch.float32)(seeded_inputs(source, sizes)), strict=True)
     )
     np.testing.assert_allclose(outputs["control_scale"][:, 0, 0], [0.8] * 7 + [0.0] * 3, rtol=1e-6)
+
+
+def test_the_backbone_alone_answers_where_the_control_net_is_not_heard(exported):
+    """The lighter step is the step at a scale of nothing, exactly, and reads no condition."""
+    assert exported.manifest.lighter_step == LighterStep("step_uncontrolled", "control_scale")
+    network = ARCHITECTURE.random(architectures.network_config(exported.manifest), 3)
+    step, alone = network.components()[1:]
+    feeds = seeded_inputs(step, axis_sizes(exported.card, latent=(8, 8), text=5))
+    feeds["control_scale"][:] = 0
+    expected, found = (
+        torch_runner(source, torch.float64)({spec.name: feeds[spec.name] for spec in source.inputs})
+        for source in (step, alone)
+    )
+    for values, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(values, wanted, rtol=1e-12, atol=1e-12)
+    assert not {"condition_tokens", "control_scale"} & {spec.name for spec in alone.inputs}
+
+
+@pytest.mark.parametrize("size", [(8, 8), (20, 28)], ids=["one tile", "tiles"])
+def test_steps_without_the_control_net_do_not_run_it(exported, size):
+    """Of ten steps the last three are the backbone's alone; the picture is the one that all of both make."""
+    runs = {name: Recording("velocity") for name in ("step", "step_uncontrolled")}
+    always = Bundle(exported.path, replace(exported.manifest, lighter_step=None))
+    pictures = []
+    for bundle in (exported, always):
+        backend = TappedBackend(OnnxRuntime("cpu", threads=1), runs)
+        with Upscaler(bundle, backend=backend) as upscaler:
+            picture = upscaler.upscale(make_photo(*size), seed=1, settings=Settings(steps=10)).picture
+        counts = [len(runs[name].runs) for name in runs]
+        assert counts == ([7 * counts[1] // 3, counts[1]] if bundle is exported else [counts[0], 0])
+        assert counts[0] > 0
+        pictures.append(picture.astype(int))
+        for recording in runs.values():
+            recording.runs.clear()
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_a_lighter_step_is_held_against_the_step_it_stands_for(exported):
+    manifest = exported.manifest
+    for stated, said in (
+        (LighterStep("step_uncontrolled", "velocity"), "asks for 'velocity'"),
+        (LighterStep("step_uncontrolled", "condition_tokens"), "asks for 'condition_tokens'"),
+        (LighterStep("vae_decoder", "control_scale"), "vae_decoder has the tensors"),
+    ):
+        with pytest.raises(IncompatibleError, match=said):
+            check_card(replace(manifest, lighter_step=stated))
+    alone = manifest.components["step_uncontrolled"]
+    greedy = replace(alone, inputs=(*alone.inputs, TensorSpec("more", "float32", ("rows", 3))))
+    with pytest.raises(IncompatibleError, match="reads what step does not"):
+        check_card(replace(manifest, components={**manifest.components, "step_uncontrolled": greedy}))
+    with pytest.raises(ValueError, match="'nobody' is no component"):
+        replace(manifest, lighter_step=LighterStep("nobody", "control_scale"))
 
 
 @pytest.fixture(scope="module")

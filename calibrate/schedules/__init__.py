@@ -1,1 +1,0 @@
-"""Which schedules are worth their cost: searched offline, judged by restored photos, kept as presets."""
