@@ -59,14 +59,17 @@ records: $(READY)  ## measure anew what the tables say: on a quiet machine, abou
 	  --json bench/results/tiny-fp32-cpu.json --html demo/tiny-fp32-cpu.html --force
 	$(MAKE) tables
 
-plan-records: $(READY)  ## compile the full-size network anew, in FP16 and FP8: without a GPU, minutes and 17 GB
+plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8: without a GPU, minutes and 17 GB
 	$(BIN)/dit4sr-export --random-weights 0 --precision fp16 --no-verify --output demo/full-size --force
 	$(BIN)/dit4sr-bench demo/full-size --plan --json bench/results/plan-full-fp16.json --force
 	$(BIN)/dit4sr-bench demo/full-size --plan --as-fp8 --json bench/results/plan-full-fp8.json --force
+	$(BIN)/dit4sr-export --system sd3-controlnet --random-weights 0 --no-verify --output demo/full-size-sd3-controlnet --force
+	$(BIN)/dit4sr-bench demo/full-size-sd3-controlnet --plan --baseline none \
+	  --json bench/results/plan-full-sd3-controlnet-fp16.json --force
 	$(MAKE) tables
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/
-	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md
+	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md docs/systems.md
 
 clean:  ## remove everything that was made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
