@@ -21,6 +21,10 @@ from dit4sr.runtime.bundles.manifest import ModelCard, TensorSpec
 class TokenizerSource(Protocol):
     """A tokenizer to be written into the bundle."""
 
+    def cut_to(self, tokens: int) -> TokenizerSource:
+        """The same for prompts of another length."""
+        ...
+
     def to_text(self) -> str:
         """The content of its ``tokenizer.json``, which holds its own padding and truncation."""
         ...

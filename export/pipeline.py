@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from dit4sr.export.sampling import (
 )
 from dit4sr.export.weights.checkpoint import open_checkpoint
 from dit4sr.runtime.bundles.manifest import ArchitectureRecord, ModelCard
+from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.reading import sha256_of
 
 NO_CHOICES: Choices = {}
@@ -54,7 +55,32 @@ class Pipeline:
 
     def card(self, precision: str) -> ModelCard:
         """The model card, which tells the sampler what it needs to know."""
-        return self.network.card(precision, self.sampling)
+        return replace(self.network.card(precision, self.sampling), presets=self.sampling.presets)
+
+    def with_text_tokens(self, tokens: int) -> Pipeline:
+        """The same for prompts of so many rows: encoders whose length is free get those that others leave.
+
+        SD3.5's CLIPs read 77 tokens whatever is asked for, and T5 as many as there are left.
+        """
+        if self.prompts and self.sampling.text_tokens == len(self.prompts["positive"].get("text", ())):
+            raise BadInputError(
+                f"{tokens} rows of text", expected=f"{self.sampling.text_tokens}: its prompts are stored"
+            )
+        fixed = [axis for source in self.text_encoders if isinstance(axis := source.inputs[0].shape[-1], int)]
+        left = tokens - max(fixed, default=0)
+        if left < 1:
+            raise BadInputError(f"{tokens} rows of text", expected=f"more than CLIP's {max(fixed)}")
+        encoders = tuple(
+            source
+            if isinstance(source.inputs[0].shape[-1], int)
+            else replace(
+                source,
+                tokenizer=source.tokenizer and source.tokenizer.cut_to(left),
+                static_sizes={**source.static_sizes, "text": left},
+            )
+            for source in self.text_encoders
+        )
+        return replace(self, sampling=replace(self.sampling, text_tokens=tokens), text_encoders=encoders)
 
     def record(self) -> ArchitectureRecord:
         """The configs of network and VAE for the manifest, from which they can be built anew."""

@@ -42,6 +42,8 @@ class ExportRequest:
     """Name of the network; told by a checkpoint's tensors, or the default one, where it is not given."""
     choices: Choices = field(default_factory=dict)
     """Values of the options that the architecture adds to the command line."""
+    text_tokens: int | None = None
+    """Rows of text that the network reads; as released where it is not given."""
     precision: str = "fp16"
     is_precision_typed: bool = False
     static: bool = False
@@ -96,6 +98,10 @@ class ExportRequest:
             raise BadInputError(f"{bundle} is in {found}", expected=self.precision, fix=way)
 
     def _pipeline(self) -> Pipeline:
+        pipeline = self._whole_pipeline()
+        return pipeline.with_text_tokens(self.text_tokens) if self.text_tokens else pipeline
+
+    def _whole_pipeline(self) -> Pipeline:
         if self.random_weights is not None:
             name = self.architecture or architectures.DEFAULT
             return full_size_pipeline(self.random_weights, self.choices, name=name)

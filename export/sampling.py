@@ -1,8 +1,8 @@
 """How a pipeline is meant to be sampled: its latents' scale, its schedule, its defaults, its stored prompts.
 
 A diffusers folder says the first two in the configs of its VAE and scheduler. Two files of our own may stand
-beside them: ``dit4sr.json`` with a name and defaults, and ``prompts.safetensors`` for a system that was
-trained with two stored prompts instead of text encoders.
+beside them: ``dit4sr.json`` with a name, defaults and presets, and ``prompts.safetensors`` for a system that
+was trained with two stored prompts instead of text encoders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from dit4sr.export.architectures.sizes import LARGEST_LATENT, check_sizes, shown
 from dit4sr.export.weights.checkpoint import open_checkpoint, read_json
 from dit4sr.runtime.bundles.manifest import ModelCard
-from dit4sr.runtime.bundles.presets import MOST_STEPS
+from dit4sr.runtime.bundles.presets import MOST_STEPS, Preset
+from dit4sr.runtime.bundles.schema import SchemaError, from_json
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.sampling.guidance import MOST_GUIDANCE
 
@@ -51,6 +52,8 @@ class Sampling:
     schedule_shift: float = 3.0
     vae_factor: int = 8
     """How many pixels of the picture make one of the latent, along each axis."""
+    presets: tuple[Preset, ...] = ()
+    """Schedules that were measured on these very weights."""
 
 
 def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sampling) -> Sampling:
@@ -60,6 +63,8 @@ def checkpoint_sampling(folder: Path, prompts: Mapping[str, Prompt], default: Sa
         **_stated(folder / "scheduler" / "scheduler_config.json", schedule_shift="shift"),
         **_stated(folder / DEFAULTS, steps="steps", guidance="guidance", name="name", tile="tile"),
     }
+    if presets := _stated(folder / DEFAULTS, presets="presets"):
+        found["presets"] = _presets(folder, presets["presets"])
     if prompts:
         found["text_tokens"] = len(prompts["positive"]["text"])
     sampling = replace(default, **found)
@@ -108,6 +113,23 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
         }
 
     return {"positive": prompt(), "negative": prompt()}
+
+
+def _presets(folder: Path, values: Any) -> tuple[Preset, ...]:
+    """The presets that a checkpoint states."""
+    try:
+        return from_json(Presets, {"presets": values}).presets
+    except SchemaError as error:
+        raise BadInputError(
+            f"{folder / DEFAULTS}: {error}", fix="mend it, or leave its presets out"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Presets:
+    """A list of presets, for whoever reads one."""
+
+    presets: tuple[Preset, ...]
 
 
 def _check_defaults(sampling: Sampling) -> None:

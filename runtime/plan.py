@@ -24,6 +24,8 @@ class Plan:
     vae_tiling: Tiling
     schedule: SamplingSchedule
     tile_batch: int
+    text_tokens: int | None = None
+    """Rows of a prompt; the bundle's own number where none was chosen."""
 
     @classmethod
     def of(cls, geometry: Geometry, settings: Settings, card: ModelCard, sizes: TileSizes) -> Plan:
@@ -34,6 +36,7 @@ class Plan:
             Tiling.cover(height, width, sizes.vae_tile, sizes.vae_overlap),
             settings.schedule(card),
             settings.tile_batch,
+            settings.text_tokens,
         )
 
     @property

@@ -19,6 +19,7 @@ from dit4sr.runtime.sampling.noise import Rng
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver, read_velocities
 
+MOST_TEXT_TOKENS = 4096
 MOST_TILES = 4096
 """Of a batch: what a device holds is far less."""
 MOST_PIXELS = 8192 * 8192
@@ -43,6 +44,8 @@ class Settings:
     rng: OneOf[Rng] = OneOf(Rng.TORCH_CPU)
     sample_posterior: bool = True
     """Draw the low-resolution latent from the encoder's Gaussian, as released, or take its mean."""
+    text_tokens: int | None = None
+    """Rows of a prompt that the network reads."""
     tile: int | None = None
     """Side of a tile in pixels of the result."""
     overlap: int | None = None
@@ -57,6 +60,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_scale(self.scale)
         _check_whole(self.steps, "{} steps", 1, MOST_STEPS)
+        _check_whole(self.text_tokens, "{} rows of text", 1, MOST_TEXT_TOKENS)
         _check_whole(self.tile, "tiles of {} pixels", 1)
         _check_whole(self.overlap, "tiles that share {} pixels", 0)
         _check_whole(self.tile_batch, "a batch of {} tiles", 1, MOST_TILES)

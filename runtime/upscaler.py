@@ -307,18 +307,19 @@ class Upscaler:
     def _prompts(self, work: Restoration, branches: int) -> list[Embedding]:
         """Make the embeddings of the branches, negative before positive."""
         wording = work.settings.wording
+        rows = work.settings.text_tokens
         sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
         if branches == 2:
             sides.insert(0, ("negative", work.negative, work.negative or wording.negative))
-        return [self._prompt(name, asked, words) for name, asked, words in sides]
+        return [self._prompt(name, asked, words, rows) for name, asked, words in sides]
 
-    def _prompt(self, name: str, asked: str | None, words: str) -> Embedding:
+    def _prompt(self, name: str, asked: str | None, words: str, rows: int | None) -> Embedding:
         """Make the embedding of one branch: of its words, or the stored one where nobody asked for any."""
         if asked is None and not self._reads_prompts:
             return {}
         if asked is None and not self._text.reads_words:
-            return self._text.stored(name)
-        return self._text.encode(words)
+            return self._text.stored(name, rows)
+        return self._text.encode(words, rows)
 
     @property
     def _reads_prompts(self) -> bool:

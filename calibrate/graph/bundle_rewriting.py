@@ -51,7 +51,9 @@ def rewrite_bundle(
     if not share:
         replaced = {record for name in changes for record in bundle.components[name].files}
         _copy(bundle, folder, tuple(record for record in manifest.files() if record not in replaced))
-    card = replace(manifest.model, precision=precision) if precision else manifest.model
+    # The schedules stay; what they lose was measured on other weights.
+    presets = tuple(replace(preset, loss=None) for preset in manifest.model.presets)
+    card = replace(manifest.model, precision=precision or manifest.model.precision, presets=presets)
     manifest = replace(
         manifest,
         model=card,

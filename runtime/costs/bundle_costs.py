@@ -66,5 +66,6 @@ def sizes_of(bundle: Bundle, plan: Plan, component: str) -> Sizes:
         latent=(tiling.tile_height, tiling.tile_width),
         images=min(plan.tile_batch, len(tiling.tiles)) if component == "step" else 1,
         branches=plan.schedule.branches,
+        text=plan.text_tokens,
         steps=plan.schedule.steps,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -15,6 +16,7 @@ from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import FileRecord
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError
 from dit4sr.runtime.extremes import refuse_infinite
+from dit4sr.runtime.files.json_file import parse_json
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.tokenizing import token_ids
 
@@ -49,14 +51,22 @@ class TextEncoder:
             self._tokenizer_path(name) in self._tokenizers for name in self._names
         )
 
-    def stored(self, name: str) -> Embedding:
-        """Read the prompt that the bundle stores as ``positive`` or ``negative``."""
+    def stored(self, name: str, rows: int | None = None) -> Embedding:
+        """Read the prompt that the bundle stores as ``positive`` or ``negative``; it has the rows it has."""
         if name not in self._known:
             self._known[name] = self._bundle.embedding(name)
-        return self._known[name]
+        known = self._known[name]
+        if rows is not None and "text" in known and len(known["text"]) != rows:
+            raise BadInputError(
+                f"{rows} rows of text", expected=f"{len(known['text'])}: this bundle's prompts are stored"
+            )
+        return known
 
-    def encode(self, prompt: str) -> Embedding:
-        """Turn a prompt into numbers, with the cache's help if it has passed before."""
+    def encode(self, prompt: str, rows: int | None = None) -> Embedding:
+        """Turn a prompt into numbers, with the cache's help if it has passed before.
+
+        With ``rows`` it is cut and padded to another length than the bundle's.
+        """
         if not self._names:
             raise BadInputError(
                 f"{self._bundle.path} has no text encoders, so it cannot read a prompt",
@@ -66,26 +76,27 @@ class TextEncoder:
             prompt.encode()
         except UnicodeEncodeError:
             raise BadInputError(f"the prompt {prompt[:80]!a} is no Unicode text") from None
-        key = self._key(prompt)
+        key = self._key(prompt, rows)
         embedding = self._cache.get(key) if self._cache else None
         if embedding is None:
-            embedding = self._compute(prompt)
+            embedding = self._compute(prompt, rows)
             if self._cache:
                 self._cache.put(key, embedding)
         return embedding
 
-    def _key(self, prompt: str) -> str:
+    def _key(self, prompt: str, rows: int | None = None) -> str:
         digest = hashlib.sha256()
         records = [record for name in self._names for record in self._bundle.components[name].files]
         for record in (*records, *self._bundle.manifest.tokenizers):
             digest.update(record.sha256.encode())
         digest.update(prompt.encode())
+        if rows not in {None, self._bundle.card.text_tokens}:
+            digest.update(f"\0{rows} rows".encode())
         return digest.hexdigest()
 
-    def _compute(self, prompt: str) -> Embedding:
-        answers = [
-            self._run(name, tokens) for name, tokens in zip(self._names, self._tokens(prompt), strict=True)
-        ]
+    def _compute(self, prompt: str, rows: int | None) -> Embedding:
+        tokens_of_all = self._tokens(prompt, rows)
+        answers = [self._run(name, tokens) for name, tokens in zip(self._names, tokens_of_all, strict=True)]
         try:
             return joined(answers, self._bundle.card.text_channels)
         except (KeyError, ValueError) as error:
@@ -106,11 +117,31 @@ class TextEncoder:
         refuse_infinite(name, tensors)  # before the cache keeps it
         return tensors
 
-    def _tokens(self, prompt: str) -> list[NDArray[np.int64]]:
+    def _tokens(self, prompt: str, rows: int | None) -> list[NDArray[np.int64]]:
         """The prompt's tokens for each encoder."""
-        records = [self._tokenizer_file(name) for name in self._names]
-        texts = {record.path: _text(record.path, self._bundle.content(record)) for record in records}
+        texts, left = {}, None if rows is None else self._left_of(rows)
+        for name in self._names:
+            record = self._tokenizer_file(name)
+            text = _text(record.path, self._bundle.content(record))
+            is_free = self._fixed_length(name) is None
+            texts[record.path] = text if left is None or not is_free else cut_to(text, left, record.path)
         return token_ids(texts, prompt)
+
+    def _left_of(self, rows: int) -> int:
+        """How many of a prompt's rows are left for encoders that read any number of tokens."""
+        lengths = [self._fixed_length(name) for name in self._names]
+        fixed = max((length for length in lengths if length is not None), default=0)
+        if rows <= fixed or None not in lengths:
+            expected = (
+                f"more than {fixed}" if None in lengths else f"{fixed}, which its encoders are fixed to"
+            )
+            raise BadInputError(f"{rows} rows of text", expected=expected)
+        return rows - fixed
+
+    def _fixed_length(self, name: str) -> int | None:
+        """How many tokens an encoder reads, or None where that is free."""
+        axis = self._bundle.components[name].inputs[0].shape[-1]
+        return axis if isinstance(axis, int) else None
 
     def _tokenizer_file(self, name: str) -> FileRecord:
         wanted = self._tokenizer_path(name)
@@ -132,6 +163,19 @@ def _token_input(name: str, engine: Engine) -> str:
             f"{name} reads {len(engine.inputs)} tensors", expected="the tokens of a prompt and nothing else"
         )
     return engine.inputs[0].name
+
+
+def cut_to(tokenizer: str, tokens: int, path: str) -> str:
+    """A ``tokenizer.json`` that cuts and pads prompts to another length than it was written with."""
+    try:
+        values = parse_json(tokenizer.encode())
+        values["truncation"]["max_length"] = tokens
+        values["padding"]["strategy"] = {"Fixed": tokens}
+    except (ValueError, LookupError, TypeError) as error:
+        raise IncompatibleError(
+            f"{path} cuts and pads no prompts ({error})", expected="both", fix="export the bundle anew"
+        ) from None
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _text(path: str, content: bytes) -> str:

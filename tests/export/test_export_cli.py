@@ -17,6 +17,7 @@ from dit4sr.export.architectures.autoencoder_kl.components import SD35_VAE
 from dit4sr.export.cli import command
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
+from dit4sr.runtime.bundles.presets import Loss, Preset
 from dit4sr.runtime.console.command import run_command
 
 
@@ -183,9 +184,20 @@ def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
     assert pooled.shape == (20,)
 
 
+def test_presets_that_a_checkpoint_states_are_the_bundles(run, tmp_path):
+    loss = {"photos": 2, "psnr": 45.5, "worst_psnr": 44.0, "drop": None}
+    fast = {"name": "fast", "steps": 3, "solver": "ab2", "guidance": 1.5, "velocities": "guh", "loss": loss}
+    write_tiny(tmp_path / "tiny", **{"dit4sr.json": {"tile": 6, "presets": [fast]}})
+    assert run("tiny", "--components", "prepare", "--no-verify", "-o", "b") == 0
+    [preset] = Bundle.open(tmp_path / "b").card.presets
+    assert preset == Preset("fast", 3, "ab2", 1.5, "guh", Loss(2, 45.5, 44.0, None))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"dit4sr.json": {"presets": [{"name": "fast"}]}}, "presets[0] lacks"),
+        ({"dit4sr.json": {"presets": "fast"}}, "presets is 'fast'"),
         ({"dit4sr.json": {"steps": "many"}}, "of the wrong kind"),
         ({"dit4sr.json": {"tile": -4}}, "of the wrong kind"),
         ({"dit4sr.json": {"guidance": "much"}}, "no finite number"),

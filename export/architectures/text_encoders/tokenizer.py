@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ class Tokenizer:
 
     folder: Path
     tokens: int
+
+    def cut_to(self, tokens: int) -> Tokenizer:
+        """The same for prompts of another length."""
+        return replace(self, tokens=tokens)
 
     def to_text(self) -> str:
         """The bundle's ``tokenizer.json``: the checkpoint's, cut and padded to length.

@@ -46,6 +46,8 @@ class PlanConfig:
     """Tiles in one run of ``step``, as of ``--tile-batch``."""
     steps: int | None = None
     """Fixes them; by default any number up to 100."""
+    text_tokens: int | None = None
+    """Rows of a prompt; by default the bundle's."""
     sizes: Mapping[str, Span] = field(default_factory=dict)
     """Axes by name, over all that is said above."""
     allow_unfused: bool = False

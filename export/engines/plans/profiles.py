@@ -58,7 +58,8 @@ def profiles_of(
 ) -> list[Profile]:
     """A component's plans, as many as differ in what it sees: picture sizes, branches and tiles in a run."""
     axes = {axis for spec in components[name].inputs for axis in spec.shape if isinstance(axis, str)}
-    text, steps = _text(card, name, components), _steps(card, config)
+    rows_of_text = config.text_tokens or card.text_tokens
+    text, steps = _text(rows_of_text, name, components), _steps(card, config)
     profiles: dict[tuple[tuple[str, Span], ...], Profile] = {}
     for picture in _pictures(card, name, config):
         for images in config.images if {"images", "branches"} <= axes else (1,):
@@ -68,7 +69,8 @@ def profiles_of(
                 if unknown := sorted(axes - known.keys()):
                     raise BadInputError(f"{name} has an axis {unknown[0]!r} of unknown size")
                 sizes = {axis: known[axis] for axis in sorted(axes)}
-                label = "-".join([*_size_label(axes, picture), *_row_label(axes, images, branches)])
+                words = [f"{config.text_tokens}-tokens"] if config.text_tokens and "text" in axes else []
+                label = "-".join([*_size_label(axes, picture), *_row_label(axes, images, branches), *words])
                 profiles.setdefault(tuple(sizes.items()), Profile(label, sizes))
     return list(profiles.values())
 
@@ -114,10 +116,10 @@ def _steps(card: ModelCard, config: PlanConfig) -> Span:
     return Span(1, card.default_steps, max(card.default_steps, MOST_STEPS))
 
 
-def _text(card: ModelCard, name: str, components: Mapping[str, Component]) -> Span:
+def _text(rows: int, name: str, components: Mapping[str, Component]) -> Span:
     """Tokens of a prompt. T5 reads those that the CLIPs, whose number is fixed, leave."""
     if not name.startswith("text_"):
-        return Span.at(max(1, card.text_tokens))
+        return Span.at(max(1, rows))
     fixed = [
         axis
         for other, component in components.items()
@@ -125,7 +127,7 @@ def _text(card: ModelCard, name: str, components: Mapping[str, Component]) -> Sp
         for axis in component.inputs[0].shape[1:]
         if isinstance(axis, int)
     ]
-    return Span.at(max(1, card.text_tokens - max(fixed, default=0)))
+    return Span.at(max(1, rows - max(fixed, default=0)))
 
 
 def _size_label(axes: set[str], picture: tuple[Span, Span]) -> list[str]:

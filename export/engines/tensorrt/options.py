@@ -58,6 +58,7 @@ def config_of(given: Given) -> TensorRtConfig:
     return TensorRtConfig(
         architecture=single_architecture(given),
         components=given["components"],
+        text_tokens=given["text_tokens"],
         pictures=tuple(picture_spans(profile) for profile in given["profiles"]),
         allow_unfused=given["allow_unfused"],
         weight_stripped=given["weight_stripped"],

@@ -14,6 +14,7 @@ def config_of(given: Given) -> RtxConfig:
     return RtxConfig(
         architectures=given["arch"],
         components=given["components"],
+        text_tokens=given["text_tokens"],
         pictures=tuple(picture_spans(profile) for profile in given["profiles"]),
         allow_unfused=given["allow_unfused"],
     )

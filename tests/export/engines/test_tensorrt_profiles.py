@@ -57,6 +57,13 @@ def test_by_default_the_network_has_one_tile_with_and_without_guidance():
     assert shapes("prepare", steps=10)["512x512-2-rows"] == [condition, fixed(10), text]
 
 
+def test_plans_may_be_for_fewer_words():
+    assert shapes("prepare", text_tokens=154)["512x512-2-rows-154-tokens"][2] == fixed(2, 154, 4096)
+    assert shapes("text_t5", text_tokens=154) == {"154-tokens": [fixed(1, 77)]}
+    assert shapes("text_clip_l", text_tokens=154) == shapes("text_clip_l")
+    assert shapes("vae_decoder", text_tokens=154) == shapes("vae_decoder")
+
+
 def test_encoders_read_their_share_of_the_words():
     assert shapes("text_clip_l") == {"": [fixed(1, 77)]}
     assert shapes("text_t5") == {"": [fixed(1, 256)]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -187,3 +188,59 @@ def test_stored_prompts_stand_in_for_encoders(toy_bundle, upscaler):
     assert not text.reads_words
     np.testing.assert_array_equal(text.stored("positive")["text"], bundle.embedding("positive")["text"])
     assert text.stored("positive") is text.stored("positive")
+
+
+@pytest.fixture
+def fixed_clips(bundle, tmp_path):
+    """The bundle as it is exported: CLIPs read so many tokens, and T5 any number."""
+    path = tmp_path / "fixed"
+    shutil.copytree(bundle, path)
+    components = dict(Bundle.open(path).components)
+    for name in ("text_clip_l", "text_clip_g"):
+        [tokens] = components[name].inputs
+        components[name] = replace(components[name], inputs=(replace(tokens, shape=("rows", TEXT)),))
+    return with_manifest(path, components=components)
+
+
+@pytest.mark.parametrize("rows", [TEXT + 1, TEXT + 2, TEXT + 9])
+@pytest.mark.parametrize("words", ["a cat", "a cat sits on a mat and looks at a cat"])
+def test_another_length_is_the_tokenizers_own_cut_and_padding(fixed_clips, tmp_path, rows, words):
+    with Upscaler(fixed_clips, threads=1, cache=tmp_path / "cache") as upscaler:
+        usual, found = upscaler._text.encode(words), upscaler._text.encode(words, rows)
+        again = upscaler._text.encode(words, rows)
+    tokenizer = tokenizers.Tokenizer.from_file(str(fixed_clips / "tokenizers" / "t5" / "tokenizer.json"))
+    tokenizer.enable_truncation(rows - TEXT)
+    tokenizer.enable_padding(length=rows - TEXT, pad_id=0, pad_token="[PAD]")
+    ids = tokenizer.encode(words).ids
+    assert found["text"].shape == (rows, TEXT_CHANNELS)
+    np.testing.assert_allclose(found["text"][TEXT:], toy_text_tables()["t5"][ids], atol=1e-6)
+    np.testing.assert_array_equal(found["text"][:TEXT], usual["text"][:TEXT])
+    np.testing.assert_array_equal(found["pooled"], usual["pooled"])
+    np.testing.assert_array_equal(again["text"], found["text"])
+    assert len(usual["text"]) == 2 * TEXT, "the bundle's own length has a place of its own in the cache"
+
+
+def test_a_shorter_prompt_changes_the_picture_and_nothing_else_does(fixed_clips, photo):
+    with Upscaler(fixed_clips, threads=1, use_cache=False) as upscaler:
+        usual, same, shorter = (
+            upscaler.upscale(photo, prompt="a cat", settings=Settings(text_tokens=rows)).picture
+            for rows in (None, 2 * TEXT, TEXT + 1)
+        )
+    assert (usual == same).all()
+    assert (usual != shorter).any()
+
+
+@pytest.mark.parametrize("rows", [1, TEXT])
+def test_fewer_rows_than_clip_reads_are_refused(fixed_clips, photo, rows):
+    with (
+        Upscaler(fixed_clips, threads=1, use_cache=False) as upscaler,
+        pytest.raises(BadInputError, match=f"{rows} rows of text; expected more than {TEXT}"),
+    ):
+        upscaler.upscale(photo, prompt="a cat", settings=Settings(text_tokens=rows))
+
+
+def test_stored_prompts_have_the_rows_they_have(toy_bundle, photo):
+    with Upscaler(toy_bundle, threads=1, use_cache=False) as upscaler:
+        upscaler.upscale(photo, settings=Settings(steps=1, text_tokens=TEXT))
+        with pytest.raises(BadInputError, match=f"9 rows of text; expected {TEXT}: this bundle's prompts"):
+            upscaler.upscale(photo, settings=Settings(steps=1, text_tokens=9))
