@@ -23,6 +23,7 @@ from dit4sr.runtime.console.options import (
     force_option,
     guidance_option,
     json_option,
+    preset_option,
     steps_option,
     threads_option,
     trust_engines_option,
@@ -163,6 +164,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 )
 @group(
     "Quality",
+    preset_option(),
     steps_option(),
     guidance_option(),
     option(
@@ -240,7 +242,7 @@ def bench_config(bundle: Path | None, options: dict[str, Any]) -> BenchConfig:
     path = bundle_path(bundle)
     return BenchConfig(
         bundle=path,
-        settings=Settings(steps=options["steps"], guidance=options["guidance"]),
+        settings=Settings(preset=options["preset"], steps=options["steps"], guidance=options["guidance"]),
         pictures=_pictures(options["picture"], options["truth"]),
         is_cropped=options["picture"] is None,
         backend=options["backend"],

@@ -19,6 +19,7 @@ from dit4sr.runtime.console.options import (
     seed_option,
     steps_option,
     threads_option,
+    typed_options,
 )
 from dit4sr.runtime.console.output import check_target, command_line, print_result
 from dit4sr.runtime.console.progress import StatusLine
@@ -31,10 +32,19 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 
+WITH_SCHEDULE = {
+    *("schedules", "min_psnr_to_exact", "html", "images", "held_out", "statistics", "json_file", "force"),
+    *("steps", "guidance", "seed", "threads", "timing"),
+}
+"""Options of a search for schedules."""
 EXAMPLES = (
     Example(
         "FP8, by your own photos, and as true as 38 dB",
         "dit4sr-calibrate my-bundle --images photos/ -o my-bundle-fp8 --min-psnr-rgb 38",
+    ),
+    Example(
+        "which schedules are worth their cost, as presets in the bundle's manifest",
+        "dit4sr-calibrate my-bundle --schedule --images photos/ --held-out others/ --html schedules.html",
     ),
     Example(
         "weights in four bits, and the record of it in a file",
@@ -97,6 +107,24 @@ EXAMPLES = (
     option("--quantize-attention", "attention", is_flag=True, help="Also round queries, keys and values."),
 )
 @group(
+    "Schedules",
+    option(
+        "--schedule",
+        "schedules",
+        is_flag=True,
+        help="Find the presets exact, balanced and fast, and write them into BUNDLE's manifest.",
+    ),
+    option(
+        "--min-psnr-to-exact",
+        type=NUMBER,
+        default=50.0,
+        show_default=True,
+        metavar="DB",
+        help="Of the pictures of balanced, on average; fast may be 6 dB below.",
+    ),
+    option("--html", type=PATH, metavar="FILE", help="Write tables and plot as one page."),
+)
+@group(
     "Quality",
     option(
         "--min-psnr-rgb",
@@ -129,8 +157,14 @@ EXAMPLES = (
 def command(*, bundle: Path | None, weights_only: str | None, json_file: str | None, **options: Any) -> None:
     """Make BUNDLE run in FP8 or INT8, with as few linear layers kept in FP16 as its pictures ask for.
 
-    Without BUNDLE, the built-in dit4sr-tiny is calibrated on its sample photographs.
+    Or find the schedules that are worth their cost: --schedule. Without BUNDLE, the built-in dit4sr-tiny is
+    calibrated on its sample photographs.
     """
+    if options["schedules"]:
+        _schedules(bundle, json_file, options)
+        return
+    if options["html"]:
+        raise click.UsageError("--html is for --schedule")
     require("onnx", "onnx_ir", extra="export")
     require_onnxruntime()
     check_target(json_file, replace=options["force"])
@@ -148,6 +182,42 @@ def command(*, bundle: Path | None, weights_only: str | None, json_file: str | N
         if options["timing"]:
             report = timed(report, config, line.show)
     print_result(format_report(report), report.to_json(), json_file)
+
+
+def _schedules(bundle: Path | None, json_file: str | None, options: dict[str, Any]) -> None:
+    """Find presets for a bundle; what is said of precisions and scales has no place here."""
+    idle = [flag for name, flag in typed_options().items() if name not in WITH_SCHEDULE]
+    if idle:
+        raise click.UsageError(f"{idle[0]} is not for --schedule")
+    if bundle is None:
+        raise click.UsageError("no BUNDLE; --schedule writes its presets into one")
+    check_target(json_file, replace=options["force"])
+    page = options["html"]
+    check_target(str(page) if page else None, replace=options["force"])
+    from dit4sr.calibrate.schedules.config import ScheduleConfig
+    from dit4sr.calibrate.schedules.finder import find_schedules
+    from dit4sr.calibrate.schedules.report import as_page, as_text
+    from dit4sr.runtime.bundles.schema import to_json
+    from dit4sr.runtime.files.whole import write_whole
+
+    config = ScheduleConfig(
+        bundle=bundle,
+        images=options["images"],
+        held_out=options["held_out"],
+        findings=options["statistics"],
+        steps=options["steps"],
+        guidance=options["guidance"],
+        seed=options["seed"],
+        min_psnr=options["min_psnr_to_exact"],
+        threads=options["threads"],
+        has_timing=options["timing"],
+        command=command_line("dit4sr-calibrate", sys.argv[1:]),
+    )
+    with StatusLine() as line:
+        record = find_schedules(config, line.show)
+    if page:
+        write_whole(page, as_page(record).encode(), replace=options["force"])
+    print_result(as_text(record), to_json(record), json_file)
 
 
 def _config(bundle: Path, suffix: str, options: dict[str, Any]) -> CalibrationConfig:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from dit4sr.runtime.errors import INTERNAL_ERROR, INTERRUPTED, in_one_line, known_failure
+from dit4sr.runtime.native.words import for_c
 from dit4sr.runtime.restoration import CancelledError
 
 Parameters = ParamSpec("Parameters")
@@ -34,6 +35,6 @@ def answered(function: Callable[Parameters, Value]) -> Callable[Parameters, Answ
 def _failure(error: BaseException) -> Answer:
     known = known_failure(error)
     if known is not None:
-        return known.exit_code, str(known), known.found, known.expected, known.fix
-    message = in_one_line(error)
+        return known.exit_code, for_c(str(known)), for_c(known.found), for_c(known.expected), for_c(known.fix)
+    message = for_c(in_one_line(error))
     return INTERNAL_ERROR, message, message, "", "please report it"

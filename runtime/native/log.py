@@ -6,6 +6,8 @@ import io
 import sys
 from collections.abc import Callable, Iterable
 
+from dit4sr.runtime.native.words import for_c
+
 INFO, WARNING = 0, 1
 
 Say = Callable[[int, str], None]
@@ -25,8 +27,7 @@ class Log:
     def tell(self, level: int, lines: Iterable[str]) -> None:
         """Say some lines."""
         for line in lines:
-            # A zero byte would end the line in C.
-            self._say(level, line.replace("\0", "�").encode(errors="replace").decode())
+            self._say(level, for_c(line))
 
     def take_over_streams(self) -> None:
         """Let what libraries print in a Python that is ours become lines."""

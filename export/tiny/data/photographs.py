@@ -55,6 +55,12 @@ def training_photographs() -> list[Image.Image]:
     return pictures
 
 
+def training_photograph(name: str) -> Picture:
+    """Read one of the photographs that may be learnt from."""
+    [package] = [package for package, names in TRAINING.items() if name in names]
+    return np.asarray(_open(package, name))
+
+
 def held_out_photograph(name: str) -> Picture:
     """Read a photograph that the training never sees."""
     if name not in HELD_OUT:

@@ -30,14 +30,19 @@ def tool(name: str) -> str:
 
 
 def compile_program(
-    target: Path, sources: Sequence[Path], *flags: str, compiler: str = "gcc", links_python: bool = True
+    target: Path,
+    sources: Sequence[Path],
+    *flags: str,
+    compiler: str = "gcc",
+    embeds: bool = True,
+    links_python: bool = True,
 ) -> Path:
-    """Compile C, or C++ beside our C, with all warnings as errors."""
+    """Compile C, or C++ beside our C, with all warnings as errors; unless it ``embeds``, without our C."""
     places, is_cpp = Places.of_this_python(), any(source.suffix == ".cpp" for source in sources)
     target.parent.mkdir(parents=True, exist_ok=True)
     # What is only for the one language the other's compiler would complain of.
     objects = []
-    for source in [*sources, SOURCE]:
+    for source in [*sources, *([SOURCE] if embeds else [])]:
         of_cpp = source.suffix == ".cpp"
         command = tool(COMPILERS[compiler] if of_cpp else compiler)
         standard = "-std=c++17" if of_cpp else "-std=c11"
@@ -46,7 +51,7 @@ def compile_program(
             *(command, standard, *STRICT, "-g", "-fPIC", *flags, *places.compiler_flags),
             *("-c", source, "-o", objects[-1]),
         )
-    linked = places.linker_flags if links_python else []
+    linked = places.linker_flags if embeds and links_python else ["-ldl"]
     run(tool(COMPILERS[compiler] if is_cpp else compiler), *flags, *objects, "-o", target, *linked)
     return target
 
