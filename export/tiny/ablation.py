@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dit4sr.export.architectures.dit4sr.config import Variant
+from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 from dit4sr.export.tiny.data.held_out import Pair
 from dit4sr.export.tiny.evaluation import Score, restoring, score
 from dit4sr.export.tiny.recipe import TRANSFORMER
@@ -33,7 +34,7 @@ def ablate(system: TinySystem, pairs: Sequence[Pair], *, steps: int, guidance: f
 
 def as_variant(system: TinySystem, variant: Variant) -> TinySystem:
     """The same weights in another variant's network, which has no more tensors than the full one."""
-    restorer = Restorer(replace(TRANSFORMER, variant=variant)).eval().requires_grad_(False)
+    restorer = Restorer(Transformer(replace(TRANSFORMER, variant=variant))).eval().requires_grad_(False)
     wanted = restorer.state_dict().keys()
     trained = system.restorer.state_dict()
     restorer.load_state_dict({key: trained[key] for key in wanted})

@@ -121,6 +121,17 @@ GPU = Recipe(
 )
 """A recipe with more of everything, for one GPU; not tried on one yet."""
 
+SIDE_BY_SIDE = Recipe(
+    pairs=(Phase(iterations=200, batch=32, pixels=128), Phase(iterations=24, batch=24, pixels=256)),
+    flow=(
+        (Phase(iterations=800, batch=32, pixels=128), Phase(iterations=150, batch=8, pixels=256)),
+        (Phase(iterations=250, batch=8, pixels=256),),
+    ),
+    report_every=50,
+    save_every=50,
+)
+"""The default recipe's transformer stage, shortened: what `systems` are trained by, side by side."""
+
 TRIAL = Recipe(
     vae=(Phase(iterations=4, batch=2, pixels=64), Phase(iterations=1, batch=1, pixels=128)),
     vae_schedule=Schedule(rates=(1e-3, 1e-3), warm_up=2),
@@ -134,4 +145,4 @@ TRIAL = Recipe(
 )
 """A recipe of a few iterations, to see that everything fits together."""
 
-RECIPES = {"cpu": CPU, "gpu": GPU, "trial": TRIAL}
+RECIPES = {"cpu": CPU, "gpu": GPU, "side-by-side": SIDE_BY_SIDE, "trial": TRIAL}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
 from dit4sr.export.tiny.data.degradation import enlarged
 from dit4sr.export.tiny.recipe import TILE, TRANSFORMER, VAE
 from dit4sr.export.tiny.training.autoencoder import as_image
@@ -69,26 +71,46 @@ class TinySystem:
         return picture
 
 
+Parts = Mapping[str, tuple[nn.Module, Mapping[str, object]]]
+"""Networks by their folder in a checkpoint, each with its ``config.json``."""
+
+
 def read_checkpoint(folder: Path) -> TinySystem:
     """Read what `write_checkpoint` wrote, as it was rounded."""
+    restorer = Restorer(Transformer(TRANSFORMER))
+    return read_parts(folder, restorer, tiny_parts(restorer))
+
+
+def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: float) -> None:
+    """Write a diffusers folder in FP16, with the prompts and defaults beside it."""
+    defaults = {"name": NAME, "steps": steps, "guidance": guidance, "tile": TILE}
+    write_parts(system, tiny_parts(system.restorer), folder, defaults)
+
+
+def tiny_parts(restorer: Restorer) -> Parts:
+    """The folder of dit4sr-tiny's network."""
+    config = {key: value for key, value in TRANSFORMER.to_json().items() if key not in {"flavour", "variant"}}
+    return {"transformer": (restorer.transformer, config)}
+
+
+def read_parts(folder: Path, restorer: Restorer, parts: Parts) -> TinySystem:
+    """Read a checkpoint into a restorer, whose networks ``parts`` names."""
     vae = AutoencoderKL(**VAE).eval().requires_grad_(False)
     vae.load_state_dict(load_file(folder / "vae" / WEIGHTS))
     config = read_json(folder / "vae" / "config.json")
     prompts = load_file(folder / "prompts.safetensors")
-    restorer = Restorer().eval().requires_grad_(False)
-    restorer.transformer.load_state_dict(load_file(folder / "transformer" / WEIGHTS))
+    restorer.eval().requires_grad_(False)
+    for name, (network, _) in parts.items():
+        network.load_state_dict(load_file(folder / name / WEIGHTS))
     for place, side in enumerate(SIDES):
         restorer.text[place] = prompts[f"{side}.text"]
         restorer.pooled[place] = prompts[f"{side}.pooled"]
     return TinySystem(vae, restorer, Scale(config["shift_factor"], config["scaling_factor"]))
 
 
-def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: float) -> None:
-    """Write a diffusers folder in FP16, with the prompts and defaults beside it."""
+def write_parts(system: TinySystem, parts: Parts, folder: Path, defaults: Mapping[str, object]) -> None:
+    """Write a checkpoint of a system, whose networks ``parts`` names."""
     scale = {"scaling_factor": system.scale.scaling, "shift_factor": system.scale.shift}
-    transformer = {
-        key: value for key, value in TRANSFORMER.to_json().items() if key not in {"flavour", "variant"}
-    }
     restorer = system.restorer
     prompts = {
         f"{side}.{part}": values[place]
@@ -96,19 +118,20 @@ def write_checkpoint(system: TinySystem, folder: Path, *, steps: int, guidance: 
         for part, values in (("text", restorer.text), ("pooled", restorer.pooled))
     }
     with atomic_directory(folder, replace=True) as draft:
-        _write_part(draft / "transformer", restorer.transformer.state_dict(), transformer)
+        for name, (network, config) in parts.items():
+            _write_part(draft / name, network.state_dict(), config)
         _write_part(draft / "vae", system.vae.state_dict(), {**VAE, **scale})
         _write_json(draft / "scheduler" / "scheduler_config.json", {"shift": SCHEDULE_SHIFT})
-        _write_json(draft / "dit4sr.json", {"name": NAME, "steps": steps, "guidance": guidance, "tile": TILE})
+        _write_json(draft / "dit4sr.json", defaults)
         save_file(_halves(prompts), draft / "prompts.safetensors")
 
 
-def _write_part(folder: Path, tensors: dict[str, Tensor], config: dict[str, object]) -> None:
+def _write_part(folder: Path, tensors: dict[str, Tensor], config: Mapping[str, object]) -> None:
     _write_json(folder / "config.json", config)
     save_file(_halves(tensors), folder / WEIGHTS)
 
 
-def _write_json(file: Path, values: dict[str, object]) -> None:
+def _write_json(file: Path, values: Mapping[str, object]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(values, indent=2) + "\n")
 

@@ -68,7 +68,7 @@ def take_wavelets(kernel: Tensor) -> None:
 def train_vae(recipe: Recipe, folder: Path, *, seed: int, device: str, say: Say) -> AutoencoderKL:
     """Train the VAE for all iterations still to do, and return the average of its weights."""
     vae = new_vae(seed).to(device)
-    cycles = [phase.iterations for phase in recipe.vae]
+    cycles = [(phase,) for phase in recipe.vae]
     training = Training("vae", vae, recipe.vae_schedule, cycles, folder=folder, seed=seed)
 
     def loss(pictures: NDArray[np.uint8]) -> Tensor:

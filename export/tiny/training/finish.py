@@ -55,7 +55,7 @@ def finish(
     """Train everything for all iterations still to do, and return the average of the weights."""
     vae = system.vae.to(memory_format=torch.channels_last)  # an iteration takes a seventh less time
     finisher = Finisher(vae, system.restorer, system.scale).to(device).requires_grad_(True)
-    cycles = [phase.iterations for phase in recipe.finish]
+    cycles = [(phase,) for phase in recipe.finish]
     training = Training("finish", finisher, recipe.finish_schedule, cycles, folder=folder, seed=seed)
 
     def loss(pictures: NDArray[np.uint8]) -> Tensor:

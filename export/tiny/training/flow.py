@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dit4sr.export.architectures.dit4sr.config import TransformerConfig
 from dit4sr.export.architectures.dit4sr.released.transformer import Transformer
+from dit4sr.export.architectures.mmdit.patches import PatchEmbedding
 from dit4sr.export.tiny.recipe import PROMPT_TOKENS, SPREAD, TRANSFORMER, Phase, Recipe
 from dit4sr.export.tiny.training.latents import Pairs, Scale
 from dit4sr.export.tiny.training.loop import Say, Training
@@ -26,11 +26,14 @@ FIRST_LENGTH = 0.1
 
 
 class Restorer(nn.Module):
-    """The transformer and its two prompts, which stand where text encoders would."""
+    """A network and its two prompts, which stand where text encoders would.
 
-    def __init__(self, config: TransformerConfig = TRANSFORMER) -> None:
+    The network is called with a noisy latent, the photo's latent, text, pooled text and the time.
+    """
+
+    def __init__(self, transformer: nn.Module) -> None:
         super().__init__()
-        self.transformer = Transformer(config)
+        self.transformer = transformer
         self.text = nn.Parameter(torch.randn(2, PROMPT_TOKENS, TRANSFORMER.joint_attention_dim))
         self.pooled = nn.Parameter(torch.randn(2, TRANSFORMER.pooled_projection_dim))
 
@@ -51,30 +54,35 @@ def new_restorer(seed: int) -> Restorer:
     them.
     """
     torch.manual_seed(seed)
-    restorer = Restorer()
-    transformer = restorer.transformer
+    transformer = Transformer(TRANSFORMER)
+    restorer = Restorer(transformer)
     with torch.no_grad():
+        shut_gates(transformer)
         for name, parameter in transformer.named_parameters():
-            if parameter.ndim >= 2 and "control_conv" not in name:
-                nn.init.xavier_uniform_(parameter.flatten(1))
-            if ("norm" in name and ".linear." in name) or name in {"pos_embed.proj.bias", "proj_out.bias"}:
-                parameter.zero_()
             if name.endswith(("to_q_control.weight", "to_k_control.weight", "to_v_control.weight")):
                 nn.init.eye_(parameter)
-        parameters = dict(transformer.named_parameters())
-        for name, parameter in parameters.items():
-            if ".attn.to_k." in name:
-                parameter.copy_(parameters[name.replace("to_k", "to_q")])
-        hand_through(transformer)
+        hand_through(transformer.pos_embed, transformer.proj_out)
     return restorer
 
 
-def hand_through(transformer: Transformer) -> None:
-    """Make the last projection of a transformer undo the first."""
-    embedding, leaving = transformer.pos_embed, transformer.proj_out
+def shut_gates(network: nn.Module) -> None:
+    """Let no layer of SD3's kind add anything yet, and tokens look for those that are like them."""
+    parameters = dict(network.named_parameters())
+    for name, parameter in parameters.items():
+        if parameter.ndim >= 2 and "control_conv" not in name:
+            nn.init.xavier_uniform_(parameter.flatten(1))
+        if ("norm" in name and ".linear." in name) or name.endswith(("pos_embed.proj.bias", "proj_out.bias")):
+            parameter.zero_()
+    for name, parameter in parameters.items():
+        if ".attn.to_k." in name:
+            parameter.copy_(parameters[name.replace("to_k", "to_q")])
+
+
+def hand_through(embedding: PatchEmbedding, leaving: nn.Linear) -> None:
+    """Make the last projection of a network undo the first."""
     entrance = FIRST_LENGTH * free_directions(embedding.pos_embed[0], leaving.out_features)
     # Patches enter channel by channel and leave place by place.
-    channels, side = embedding.proj.in_channels, transformer.config.patch_size
+    channels, side = embedding.proj.in_channels, embedding.proj.kernel_size[0]
     embedding.proj.weight.copy_(entrance.unflatten(1, (channels, side, side)))
     spread = embedding.pos_embed.std(dim=-1, unbiased=False).mean()
     by_place = entrance.unflatten(1, (channels, side, side)).permute(0, 2, 3, 1).flatten(1)
@@ -93,9 +101,23 @@ def train_flow(
 ) -> Restorer:
     """Train the transformer for all iterations still to do, and return the average of its weights."""
     restorer = new_restorer(seed).to(device)
-    cycles = [sum(phase.iterations for phase in cycle) for cycle in recipe.flow]
-    training = Training("flow", restorer, recipe.flow_schedule, cycles, folder=folder, seed=seed)
-    phases = [phase for cycle in recipe.flow for phase in cycle for _ in range(phase.iterations)]
+    return train_restorer("flow", restorer, pairs, scale, recipe, folder=folder, seed=seed, say=say)
+
+
+def train_restorer(
+    name: str,
+    restorer: Restorer,
+    pairs: list[Pairs],
+    scale: Scale,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    seed: int,
+    say: Say,
+) -> Restorer:
+    """Train any restorer; pairs, noise and levels hang on the seed alone, not on what learns from them."""
+    device = restorer.text.device.type
+    training = Training(name, restorer, recipe.flow_schedule, recipe.flow, folder=folder, seed=seed)
     by_pixels = {phase.pixels: each for phase, each in zip(recipe.pairs, pairs, strict=True)}
 
     def loss(phase: Phase) -> Tensor:
@@ -103,7 +125,11 @@ def train_flow(
         return flow_loss(restorer, *drawn, recipe, training.generator)
 
     training.run(
-        phases[training.done :], loss, say=say, report_every=recipe.report_every, save_every=recipe.save_every
+        training.phases[training.done :],
+        loss,
+        say=say,
+        report_every=recipe.report_every,
+        save_every=recipe.save_every,
     )
     average = training.average.network
     assert isinstance(average, Restorer)
@@ -186,21 +212,24 @@ def noise_levels(rows: int, first_step_share: float, generator: torch.Generator)
 
 
 @contextmanager
-def random_place(transformer: Transformer, latent: Tensor, generator: torch.Generator) -> Iterator[None]:
+def random_place(network: nn.Module, latent: Tensor, generator: torch.Generator) -> Iterator[None]:
     """Give a crop smaller than the tile the positions of a random place in it.
 
-    The transformer reads the centre of its table; for the length of the block another place is there.
+    Networks read the centre of their tables; for the length of the block another place is there.
     """
-    embedding, size = transformer.pos_embed, transformer.config.pos_embed_max_size
-    table = embedding.pos_embed
-    sides = [length // transformer.config.patch_size for length in latent.shape[2:]]
+    embeddings = [module for module in network.modules() if isinstance(module, PatchEmbedding)]
+    tables = [embedding.pos_embed for embedding in embeddings]
+    size, patch = embeddings[0].table_size, embeddings[0].proj.kernel_size[0]
+    sides = [length // patch for length in latent.shape[2:]]
     shifts = [
         centred_start(size, side)
         - int(torch.randint(size - side + 1, (), generator=generator, device=generator.device))
         for side in sides
     ]
-    embedding.pos_embed = table.view(size, size, -1).roll(shifts, (0, 1)).reshape(table.shape)
+    for embedding, table in zip(embeddings, tables, strict=True):
+        embedding.pos_embed = table.view(size, size, -1).roll(shifts, (0, 1)).reshape(table.shape)
     try:
         yield
     finally:
-        embedding.pos_embed = table
+        for embedding, table in zip(embeddings, tables, strict=True):
+            embedding.pos_embed = table

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dit4sr.export.tiny.data.crops import batches, pair_batch
 from dit4sr.export.tiny.recipe import CHANNELS, SPREAD, Phase, Recipe
 from dit4sr.export.tiny.training.autoencoder import as_image
 from dit4sr.export.tiny.training.loop import Say
+from dit4sr.export.tiny.training.state import read_state, write_state
 
 STAGE = 2
 
@@ -62,13 +62,12 @@ def encode_pairs(
     sets = []
     for place, phase in enumerate(recipe.pairs):
         file = folder / f"pairs-{phase.pixels}.safetensors"
+        settings = {"seed": seed, "number and size of pairs": asdict(phase)}
         if not file.is_file():
             pairs = _encode_phase(vae, phase, (seed, STAGE + place), device)
-            partial = file.with_suffix(".partial")
-            save_file({"clean": pairs.clean, "degraded": pairs.degraded}, partial)
-            partial.replace(file)
+            write_state(file, {"clean": pairs.clean, "degraded": pairs.degraded}, settings)
             say(f"pairs of {phase.pixels} pixels: {len(pairs.clean)} encoded")
-        tensors = load_file(file)
+        tensors = read_state(file, settings)
         sets.append(Pairs(tensors["clean"], tensors["degraded"]))
     return sets
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dit4sr.export.tiny.recipe import Schedule
+from dit4sr.export.tiny.recipe import Phase, Schedule
 from dit4sr.export.tiny.training.average import Average
+from dit4sr.export.tiny.training.state import damaged, read_state, write_state
 
 Say = Callable[[str], None]
 Loss = Callable[[Any], Tensor]
@@ -32,19 +33,27 @@ class Training:
         name: str,
         network: nn.Module,
         schedule: Schedule,
-        cycles: Sequence[int],
+        cycles: Sequence[Sequence[Phase]],
         *,
         folder: Path,
         seed: int,
     ) -> None:
-        """Begin, or resume what ``folder`` holds; ``cycles`` has a number of iterations for each rate."""
-        self.name, self.network, self.iterations = name, network, sum(cycles)
-        self.done = 0
+        """Begin, or resume what ``folder`` holds; ``cycles`` has some phases for each rate."""
+        self.name, self.network = name, network
+        self.phases = [phase for cycle in cycles for phase in cycle for _ in range(phase.iterations)]
+        """The phase of every iteration."""
+        self.iterations, self.done = len(self.phases), 0
         device = next(network.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
         """Generator that all noise of the training is drawn from."""
         self.average = Average(network, schedule.average)
-        self._schedule, self._cycles = schedule, cycles
+        self._schedule = schedule
+        self._cycles = [sum(phase.iterations for phase in cycle) for cycle in cycles]
+        self._settings = {
+            "seed": seed,
+            "schedule": asdict(schedule),
+            "number and size of iterations": [[asdict(phase) for phase in cycle] for cycle in cycles],
+        }
         self._optimiser = torch.optim.AdamW(
             network.parameters(), lr=schedule.rates[0], betas=(0.9, 0.99), weight_decay=schedule.decay
         )
@@ -108,12 +117,16 @@ class Training:
             **{f"average.{key}": value for key, value in self.average.network.state_dict().items()},
             **{f"moments.{i}.{key}": value for i, kept in moments.items() for key, value in kept.items()},
         }
-        partial = self._state.with_suffix(".partial")
-        save_file({key: value.contiguous() for key, value in tensors.items()}, partial)
-        partial.replace(self._state)
+        write_state(self._state, tensors, self._settings)
 
     def _resume(self) -> None:
-        tensors = load_file(self._state)
+        tensors = read_state(self._state, self._settings)
+        try:
+            self._take(tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise damaged(self._state, error) from None
+
+    def _take(self, tensors: Mapping[str, Tensor]) -> None:
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "moments": {}}
         for key, value in tensors.items():
             part, _, rest = key.partition(".")
