@@ -13,7 +13,7 @@ from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_opti
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
-from dit4sr.runtime.console.options import PATH, force_option, json_option, typed_options
+from dit4sr.runtime.console.options import PATH, force_option, json_option, preset_option, typed_options
 from dit4sr.runtime.console.output import check_target, command_line, print_result
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
@@ -82,22 +82,44 @@ CALIBRATED = ("fp8", "int8")
 @group(
     "Looking instead of exporting",
     option("--describe", "is_description", is_flag=True, help="Print parameters and cost of a checkpoint."),
-    option("--size", type=SIZE, default="512x512", show_default=True, metavar="HxW", help="Of --describe."),
+    option(
+        "--size",
+        type=SIZE,
+        default="512x512",
+        show_default=True,
+        metavar="HxW",
+        help="Of --describe; of --whole, that of the photo, by default what becomes the training tile.",
+    ),
     option(
         "--steps",
         type=click.IntRange(1, 1000),
         default=40,
         show_default=True,
         metavar="N",
-        help="Of --describe.",
+        help="Of --describe; of --whole, by default the bundle's.",
     ),
     option(
-        "--guidance/--no-guidance", default=True, show_default=True, help="Of --describe: two rows or one."
+        "--guidance/--no-guidance",
+        default=True,
+        show_default=True,
+        help="Of --describe and --whole: two rows or one.",
     ),
     option("--inspect", "inspected", type=PATH, metavar="BUNDLE", help="Print what is inside a bundle."),
     option(
         "--verify", "verified", type=PATH, metavar="BUNDLE", help="Hold a bundle's files against its digests."
     ),
+)
+@group(
+    "One graph of a whole bundle",
+    option(
+        "--whole",
+        type=PATH,
+        metavar="FILE",
+        help="Write the CHECKPOINT, here a bundle, as one graph that any ONNX Runtime runs with one call.",
+    ),
+    option("--unrolled", is_flag=True, help="Of --whole: a copy of the step for each, in place of a loop."),
+    preset_option(),
+    option("--prompt", metavar="TEXT", help="A caption of all that the graph will restore."),
 )
 @group(
     "Engines",
@@ -132,6 +154,13 @@ def command(
     if inspected:
         _inspect(inspected, json_file)
         return
+    if options["whole"]:
+        require("onnx", extra="export")
+        require_onnxruntime()
+        _write_whole(options, json_file)
+        return
+    if idle := typed_options().keys() & {"unrolled", "preset", "prompt"}:
+        raise click.UsageError(f"--{min(idle)} is for --whole")
     require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
     if is_description:
         _describe(options, json_file)
@@ -167,6 +196,30 @@ def _inspect(path: Path, json_file: str | None) -> None:
 
     bundle = Bundle.open(path)
     print_result(format_inspection(bundle), inspection_json(bundle), json_file)
+
+
+def _write_whole(options: dict[str, Any], json_file: str | None) -> None:
+    from dit4sr.export.whole.request import WholeRequest
+    from dit4sr.runtime.bundles.built_in import tiny_bundle
+    from dit4sr.runtime.settings import Settings
+
+    typed = typed_options()
+    height, width = options["size"]
+    request = WholeRequest(
+        bundle=options["checkpoint"] or tiny_bundle(),
+        output=options["whole"],
+        settings=Settings(
+            preset=options["preset"],
+            steps=options["steps"] if "steps" in typed else None,
+            guidance=None if options["guidance"] else 1.0,
+        ),
+        size=(width, height) if "size" in typed else None,
+        prompt=options["prompt"],
+        is_unrolled=options["unrolled"],
+        replace=options["force"],
+    )
+    outcome = request.run()
+    print_result(outcome.words, dict(outcome.details), json_file)
 
 
 def _describe(options: dict[str, Any], json_file: str | None) -> None:

@@ -129,6 +129,16 @@ class Upscaler:
             self.bundle, self._backend, threads=threads, keep_components=self._components.are_kept
         )
 
+    def embeddings(
+        self, settings: Settings, branches: int, prompt: str | None = None, negative: str | None = None
+    ) -> list[Embedding]:
+        """Make what the network reads of the prompts, for each branch, negative before positive."""
+        wording, rows = settings.wording, settings.text_tokens
+        sides = [("positive", prompt, wording.positive(prompt or ""))]
+        if branches == 2:
+            sides.insert(0, ("negative", negative, negative or wording.negative))
+        return [self._prompt(name, asked, words, rows) for name, asked, words in sides]
+
     def geometry(self, width: int, height: int, settings: Settings) -> Geometry:
         """Find the sizes that a picture will pass through; refuses one that is too large."""
         return Geometry.of(
@@ -257,7 +267,7 @@ class Upscaler:
         stream = settings.rng.stream(work.seed)
 
         with work.timed("text"):
-            prompts = self._prompts(work, schedule.branches)
+            prompts = self.embeddings(settings, schedule.branches, work.prompt, work.negative)
         with self._engine("vae_encoder", work) as engine:
             moments = coder.encode(engine.context(), enlarged, plan.vae_tiling)
         # The order of the draws is the released one: the starting noise, then one posterior per branch.
@@ -303,15 +313,6 @@ class Upscaler:
         if tiling.is_whole:
             return WholeSampler(backend, card, schedule, conditions)
         return TiledSampler(backend, card, schedule, conditions, tiling=tiling, batch=plan.tile_batch)
-
-    def _prompts(self, work: Restoration, branches: int) -> list[Embedding]:
-        """Make the embeddings of the branches, negative before positive."""
-        wording = work.settings.wording
-        rows = work.settings.text_tokens
-        sides = [("positive", work.prompt, wording.positive(work.prompt or ""))]
-        if branches == 2:
-            sides.insert(0, ("negative", work.negative, work.negative or wording.negative))
-        return [self._prompt(name, asked, words, rows) for name, asked, words in sides]
 
     def _prompt(self, name: str, asked: str | None, words: str, rows: int | None) -> Embedding:
         """Make the embedding of one branch: of its words, or the stored one where nobody asked for any."""

@@ -24,6 +24,8 @@ from dit4sr.runtime.sampling.tiles import Tile
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
+Reader = Engine | Component
+"""What states its inputs and outputs: an engine, or a component that the manifest describes."""
 
 POSITIONS = "positions"
 PICTURE_INPUTS = frozenset({"condition", "timesteps", POSITIONS})
@@ -90,7 +92,7 @@ class Preparation:
                 fix=f"use --steps {steps}, or export without --static",
             )
         self._is_fixed = isinstance(steps, int)
-        self.of_steps = _outputs_of_steps(engine, steps)
+        self.of_steps = outputs_of_steps(engine)
         prompts = stacked(conditions.prompts, self._names)
         check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys())
         self._shared = {name: backend.upload(values) for name, values in prompts.items()}
@@ -129,12 +131,12 @@ def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Flo
     return {name: np.stack([prompt[name] for prompt in prompts]) for name in common}
 
 
-def input_names(engine: Engine) -> set[str]:
+def input_names(engine: Reader) -> set[str]:
     """The names of all that an engine reads."""
     return {spec.name for spec in engine.inputs}
 
 
-def read_by(engine: Engine, tensors: Mapping[str, T]) -> dict[str, T]:
+def read_by(engine: Reader, tensors: Mapping[str, T]) -> dict[str, T]:
     """Choose those of some tensors that an engine reads."""
     return {name: tensors[name] for name in tensors if name in input_names(engine)}
 
@@ -150,9 +152,9 @@ def check_wiring(component: str, engine: Engine, known: Iterable[str]) -> None:
         )
 
 
-def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
+def outputs_of_steps(prepare: Reader) -> set[str]:
     """Outputs ``[steps, rows, …]``, by name; all others are ``[rows, …]``."""
-    rows = _leading_axis(prepare, "condition")
+    steps, rows = (_leading_axis(prepare, name) for name in ("timesteps", "condition"))
     # Fixed to as many steps as rows, the first axis alone would not tell.
     return {
         spec.name
@@ -161,6 +163,6 @@ def _outputs_of_steps(prepare: Engine, steps: int | str | None) -> set[str]:
     }
 
 
-def _leading_axis(engine: Engine, name: str) -> int | str | None:
+def _leading_axis(engine: Reader, name: str) -> int | str | None:
     """Length or name of the first axis of an input, or None where an engine does not read it."""
     return next((axis for spec in engine.inputs if spec.name == name for axis in spec.shape[:1]), None)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dit4sr.runtime.backends.protocol import Engine
+from dit4sr.runtime.bundles.manifest import Component
 from dit4sr.runtime.errors import BadInputError, IncompatibleError
 from dit4sr.runtime.extremes import Extremes
 from dit4sr.runtime.sampling.guidance import Guidance
@@ -81,7 +82,7 @@ class SamplingSchedule:
         """Rows for each picture: two if any step is guided, else one."""
         return max(self.rows)
 
-    def weights(self, step: Engine) -> list[Floats]:
+    def weights(self, step: Engine | Component) -> list[Floats]:
         """The branches' weights at every run, as the engine wants them.
 
         An engine whose branches are fixed evaluates both even where the positive stands alone.

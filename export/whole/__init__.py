@@ -1,0 +1,1 @@
+"""One graph of a whole bundle: a picture and noise in, the restored picture out, with the loop inside."""
