@@ -34,7 +34,6 @@ EXAMPLES = (
     ),
 )
 PRECISIONS = ("fp32", "fp16", "bf16")
-RELEASED_TEXT_TOKENS = 333
 CALIBRATED = ("fp8", "int8")
 """Precisions that a checkpoint does not have, for they hang on photos."""
 
@@ -230,7 +229,7 @@ def _describe(options: dict[str, Any], json_file: str | None) -> None:
         options,
         name=options["system"],
         size=options["size"],
-        text_tokens=options["text_tokens"] or RELEASED_TEXT_TOKENS,
+        text_tokens=options["text_tokens"],
         steps=options["steps"],
         guidance=options["guidance"],
     )

@@ -84,6 +84,7 @@ def export_bundle(
         if config.verify:
             progress("verifying against torch")
             checks = verify_components(sources, card, folder, static=config.static)
+        shown = tuple(each.name for each in pipeline.image_encoders if each.name in components)
         manifest = Manifest(
             schema=SCHEMA_VERSION,
             model=card,
@@ -100,6 +101,8 @@ def export_bundle(
                 ),
                 None,
             ),
+            image_encoders=shown,
+            views=pipeline.views if shown else (),
             provenance=Provenance(pipeline.origin, _versions(), config.command),
             embeddings={
                 name: _write_prompt(folder, name, prompt) for name, prompt in pipeline.prompts.items()

@@ -11,9 +11,16 @@ from typing import Any
 from dit4sr.export import architectures
 from dit4sr.export.architectures.autoencoder_kl.components import Vae, checkpoint_vae, random_vae
 from dit4sr.export.architectures.autoencoder_kl.config import SD35_VAE
+from dit4sr.export.architectures.image_encoders.clip_vision import ClipVisionConfig
+from dit4sr.export.architectures.image_encoders.encoders import (
+    CLIP_L,
+    checkpoint_image_encoders,
+    random_image_encoders,
+)
 from dit4sr.export.architectures.protocol import Choices, Network
 from dit4sr.export.architectures.text_encoders.encoders import (
     SD35_TEXT,
+    T5_TOKENS,
     EncoderConfig,
     checkpoint_encoders,
     random_encoders,
@@ -26,8 +33,8 @@ from dit4sr.export.sampling import (
     checkpoint_sampling,
     random_prompts,
 )
-from dit4sr.export.weights.checkpoint import open_checkpoint
-from dit4sr.runtime.bundles.manifest import ArchitectureRecord, ModelCard
+from dit4sr.export.weights.checkpoint import Checkpoint, open_checkpoint
+from dit4sr.runtime.bundles.manifest import ArchitectureRecord, ModelCard, View
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.reading import sha256_of
 
@@ -43,6 +50,8 @@ class Pipeline:
     sampling: Sampling
     text_encoders: tuple[ComponentSource, ...] = ()
     """The text encoders, in the order in which their outputs are joined."""
+    image_encoders: tuple[ComponentSource, ...] = ()
+    """The image encoders, in the order in which their outputs are joined."""
     vae: tuple[ComponentSource, ...] = ()
     vae_config: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +60,13 @@ class Pipeline:
 
     def components(self) -> list[ComponentSource]:
         """All components to export, in the order in which prompt and picture pass through them."""
-        return [*self.text_encoders, *self.vae, *self.network.components()]
+        return [*self.text_encoders, *self.image_encoders, *self.vae, *self.network.components()]
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What image encoders are shown of the picture for each tile."""
+        sight = self.network.sight()
+        return sight.views if sight else ()
 
     def card(self, precision: str) -> ModelCard:
         """The model card, which tells the sampler what it needs to know."""
@@ -98,13 +113,20 @@ def checkpoint_pipeline(path: Path, choices: Choices = NO_CHOICES, *, name: str 
     checkpoint = open_checkpoint(path)
     architecture = architectures.named(name) if name else architectures.detect(checkpoint)
     network, default = architecture.load(checkpoint, choices), architecture.sampling()
-    encoders = checkpoint_encoders(path)
+    sight = network.sight()
+    # Where pictures stand for CLIP's text, all rows of a prompt are T5's.
+    t5_tokens = network.card("fp32", default).text_tokens if sight else T5_TOKENS
+    encoders = checkpoint_encoders(path, t5_tokens=t5_tokens)
+    image_encoders = checkpoint_image_encoders(path, sight) if sight else []
     files = {file.name: file for file in checkpoint.files()}
     for companion in architecture.companions:
         beside = open_checkpoint(path / companion)
         files |= {f"{companion}/{file.name}": file for file in beside.files()}
     for encoder in encoders.checkpoints():
         files |= {f"{file.parent.name}/{file.name}": file for file in encoder.files()}
+    for shown in image_encoders:
+        if isinstance(shown.weights, Checkpoint):
+            files |= {f"{file.parent.name}/{file.name}": file for file in shown.weights.files()}
     vae: Vae | None = None
     if (path / "vae").is_dir():
         weights = open_checkpoint(path / "vae")
@@ -116,6 +138,7 @@ def checkpoint_pipeline(path: Path, choices: Choices = NO_CHOICES, *, name: str 
         network,
         checkpoint_sampling(path, prompts, default),
         tuple(encoders.components()),
+        tuple(each.component() for each in image_encoders),
         tuple(vae.components()) if vae else (),
         vae.config if vae else {},
         {name: sha256_of(files[name]) for name in sorted(files)},
@@ -129,14 +152,18 @@ def random_pipeline(
     seed: int,
     vae: Mapping[str, Any] | None = None,
     text: Mapping[str, EncoderConfig] | None = None,
+    *,
+    image: ClipVisionConfig | None = None,
 ) -> Pipeline:
     """A pipeline with weights drawn from a seed, at any size: for trying and timing, not for looking at."""
-    sampling = architectures.named(architecture).sampling()
+    sampling, sight = architectures.named(architecture).sampling(), network.sight()
+    image_encoders = random_image_encoders(seed, sight, image) if sight and image else []
     return Pipeline(
         architecture,
         network,
         sampling,
         tuple(random_encoders(seed, text or {}).components()),
+        tuple(each.component() for each in image_encoders),
         () if vae is None else tuple(random_vae(vae, seed).components()),
         vae or {},
         {"random weights": f"seed {seed}"},
@@ -154,4 +181,4 @@ def full_size_pipeline(
     """The published network, weights drawn from a seed; text encoders, twice its size, only on request."""
     architecture = architectures.named(name)
     network = architecture.random(architecture.published(choices), seed)
-    return random_pipeline(name, network, seed, SD35_VAE, SD35_TEXT if text_encoders else None)
+    return random_pipeline(name, network, seed, SD35_VAE, SD35_TEXT if text_encoders else None, image=CLIP_L)

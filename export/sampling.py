@@ -84,7 +84,9 @@ def checkpoint_prompts(folder: Path, card: ModelCard) -> dict[str, Prompt]:
     if not file.exists():
         return {}
     stored = open_checkpoint(file)
-    wanted = {f"{side}.{part}" for side in SIDES for part in ("text", "pooled")}
+    # Of networks that read no pooled text, a prompt has none.
+    parts = ("text", "pooled") if card.pooled_channels else ("text",)
+    wanted = {f"{side}.{part}" for side in SIDES for part in parts}
     if stored.tensors.keys() != wanted:
         raise BadInputError(f"{file} holds {', '.join(stored.tensors)}", expected=", ".join(sorted(wanted)))
     rows = {stored.tensors[f"{side}.text"].shape for side in SIDES}
@@ -94,11 +96,11 @@ def checkpoint_prompts(folder: Path, card: ModelCard) -> dict[str, Prompt]:
             f"{file}: the prompts' rows do not fit the network or one another",
             expected=f"[tokens, {card.text_channels}] for both",
         )
-    if {stored.tensors[f"{side}.pooled"].shape for side in SIDES} != {(card.pooled_channels,)}:
+    pooled = {stored.tensors[f"{side}.pooled"].shape for side in SIDES if "pooled" in parts}
+    if pooled - {(card.pooled_channels,)}:
         raise BadInputError(
             f"{file}: a pooled vector does not fit the network", expected=f"[{card.pooled_channels}]"
         )
-    parts = ("text", "pooled")
     return {side: {part: stored.read(f"{side}.{part}").float().numpy() for part in parts} for side in SIDES}
 
 
@@ -107,10 +109,10 @@ def random_prompts(seed: int, card: ModelCard, tokens: int = 8) -> dict[str, Pro
     noise = np.random.default_rng(seed)
 
     def prompt() -> Prompt:
-        return {
-            "text": noise.standard_normal((tokens, card.text_channels), dtype=np.float32),
-            "pooled": noise.standard_normal(card.pooled_channels, dtype=np.float32),
-        }
+        text = {"text": noise.standard_normal((tokens, card.text_channels), dtype=np.float32)}
+        if not card.pooled_channels:
+            return text
+        return text | {"pooled": noise.standard_normal(card.pooled_channels, dtype=np.float32)}
 
     return {"positive": prompt(), "negative": prompt()}
 

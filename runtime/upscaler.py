@@ -33,6 +33,7 @@ from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
 from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
+from dit4sr.runtime.prompt.sight import Sight
 from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
@@ -102,6 +103,7 @@ class Upscaler:
         """What identifies the bundle: its manifest names the digest of every other file."""
         self._components = Components(self.bundle, self._backend, keep=keep_components)
         folder = EmbeddingCache(cache) if cache else EmbeddingCache.default()
+        self._sight = Sight(self.bundle.manifest, self._backend)
         self._text = TextEncoder(
             self.bundle, self._backend, self._components.use, folder if use_cache else None
         )
@@ -268,6 +270,7 @@ class Upscaler:
 
         with work.timed("text"):
             prompts = self.embeddings(settings, schedule.branches, work.prompt, work.negative)
+        seen = self._sight.prompts(enlarged, plan.tiling, lambda name: self._engine(name, work))
         with self._engine("vae_encoder", work) as engine:
             moments = coder.encode(engine.context(), enlarged, plan.vae_tiling)
         # The order of the draws is the released one: the starting noise, then one posterior per branch.
@@ -276,6 +279,7 @@ class Upscaler:
             scaled(_condition(moments, stream, schedule.branches, settings), card),
             prompts,
             schedule.timesteps,
+            seen,
         )
         del moments
         sampler = self._sampler(plan, conditions)
@@ -325,7 +329,7 @@ class Upscaler:
     @property
     def _reads_prompts(self) -> bool:
         prepare = self.bundle.components.get("prepare")
-        return prepare is not None and reads_prompts(prepare)
+        return prepare is not None and reads_prompts(prepare, self.bundle.manifest.seen_inputs)
 
 
 def _condition(moments: Floats, stream: Stream, branches: int, settings: Settings) -> Floats:

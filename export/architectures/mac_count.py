@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def counted_macs(
-    model: nn.Module, inputs: tuple[Tensor | None, ...], groups: Mapping[str, str]
-) -> Counter[str]:
+def counted_macs(model: nn.Module, inputs: tuple[Any, ...], groups: Mapping[str, str]) -> Counter[str]:
     """Count multiply-accumulates by group: the first whose pattern matches the path of a module.
 
     Those that no group claims are an error, not a rounding.

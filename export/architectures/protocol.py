@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,13 +16,28 @@ if TYPE_CHECKING:
     from dit4sr.export.component import ComponentSource
     from dit4sr.export.sampling import Sampling
     from dit4sr.export.weights.checkpoint import Checkpoint
-    from dit4sr.runtime.bundles.manifest import ModelCard
+    from dit4sr.runtime.bundles.manifest import ModelCard, View
 
 Config = Mapping[str, Any]
 """A network's sizes and kind, as JSON that only its architecture reads."""
 
 Choices = Mapping[str, Any]
 """Values of the options that an architecture adds to the command line, by name."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a network that is prompted by pictures wants of image encoders."""
+
+    layer: int
+    """Which hidden states, counted from the last."""
+    class_token: bool
+    """Whether the class token is one of those."""
+    tokens: int
+    channels: int
+    pooled_channels: int
+    views: tuple[View, ...]
+    """What the encoders are shown of a picture for each tile."""
 
 
 class Network(Protocol):
@@ -37,6 +53,10 @@ class Network(Protocol):
 
     def components(self) -> list[ComponentSource]:
         """The components `prepare` and `step`, in the order in which a picture passes through them."""
+        ...
+
+    def sight(self) -> Sight | None:
+        """What the network wants of image encoders; nothing, if no picture prompts it."""
         ...
 
 

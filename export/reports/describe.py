@@ -72,7 +72,7 @@ def describe(
     *,
     name: str | None = None,
     size: tuple[int, int] = (512, 512),
-    text_tokens: int = 333,
+    text_tokens: int | None = None,
     steps: int = 40,
     guidance: bool = True,
 ) -> Description:
@@ -93,6 +93,8 @@ def describe(
         tensors = len(found)
         for tensor in found:
             stored[tensor.dtype] = stored.get(tensor.dtype, 0) + tensor.bytes
+    if text_tokens is None:
+        text_tokens = architecture.sampling().text_tokens
     summary = architecture.summary(config, size, text_tokens)
     return Description(
         checkpoint=None if checkpoint is None else str(checkpoint),
@@ -123,7 +125,7 @@ def format_description(description: Description) -> str:
 
 def _headline(d: Description) -> str:
     lines = [
-        f"{d.title} transformer: {d.checkpoint or 'the published architecture'}",
+        f"{d.title} transformer: {d.checkpoint or 'the full-size network'}",
         f"{d.summary.headline}; {d.tensors} tensors",
     ]
     if d.stored_bytes:

@@ -74,6 +74,12 @@ class WholeRequest:
         """All that the graph is made of; refuses what does not fit into one tile."""
         refuse_unknown(self.settings.colour)
         bundle = Bundle.open(self.bundle)
+        if shown := bundle.manifest.image_encoders:
+            raise BadInputError(
+                f"{self.bundle} shows its pictures to {shown[0]}",
+                expected="a network that text alone prompts",
+                fix="restore with Upscaler",
+            )
         with Upscaler(bundle, backend="onnxruntime", device="cpu", use_cache=False) as upscaler:
             card = upscaler.card
             side = max(round(card.training_tile * card.vae_factor / self.settings.scale), 1)

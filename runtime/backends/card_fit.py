@@ -22,6 +22,8 @@ NEEDED = {
 """Inputs and outputs that the runtime calls by their names."""
 TEXT: dict[str, Shape] = {"text": (FREE, FREE, FREE), "pooled": (FREE, FREE)}
 """What text encoders make of prompts; how wide it is, they say."""
+SEEN = ({"image"}, {"tokens", "pooled"})
+"""What image encoders are shown, and what they make of it."""
 LATENTS = ((6, 10), (8, 8))
 """Sizes of a latent for which the VAE's arithmetic is tried."""
 
@@ -50,6 +52,9 @@ def check_card(manifest: Manifest) -> None:
         _check_switch(manifest, lighter)
     for name in manifest.text_encoders:
         _check_shapes(name, manifest.components[name], TEXT)
+    for name in manifest.image_encoders:
+        _check_names(name, manifest.components[name], SEEN)
+    _check_views(manifest)
 
 
 def _described(card: ModelCard) -> dict[str, dict[str, Shape]]:
@@ -98,6 +103,18 @@ def _check_shapes(name: str, component: Component, described: dict[str, Shape]) 
                 expected=f"{shown(wanted)}, by the model card",
                 fix=FIX,
             )
+
+
+def _check_views(manifest: Manifest) -> None:
+    """Refuse views whose answers nobody reads."""
+    read = manifest.components["prepare"].inputs if "prepare" in manifest.components else ()
+    idle = sorted(manifest.seen_inputs.difference(spec.name for spec in read))
+    if idle and read:
+        raise IncompatibleError(
+            f"image encoders fill {idle[0]!r}, which prepare does not read",
+            expected=f"some of {', '.join(spec.name for spec in read)}",
+            fix=FIX,
+        )
 
 
 def _check_wires(manifest: Manifest) -> None:

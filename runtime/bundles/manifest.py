@@ -216,6 +216,27 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
+class View:
+    """A crop around each tile that image encoders see, and the inputs of `prepare` that they so fill."""
+
+    reach: float
+    """Side of the crop, in sides of the tile; it stays inside the picture."""
+    tokens: str
+    """The input that gets the encoders' tokens."""
+    pooled: str = ""
+    """The input that gets their pooled vectors, if any does."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.reach <= LARGEST_FACTOR:
+            raise ValueError(f"a view reaches {self.reach} tiles far")
+
+    @property
+    def tensors(self) -> frozenset[str]:
+        """The inputs of `prepare` that this view fills."""
+        return frozenset(filter(None, (self.tokens, self.pooled)))
+
+
+@dataclass(frozen=True)
 class ArchitectureRecord:
     """Which network this is, for whoever builds it again from its weights; the runtime never looks inside."""
 
@@ -266,6 +287,10 @@ class Manifest:
     components: Mapping[str, Component]
     text_encoders: tuple[str, ...] = ()
     """The components that read prompts, in the order in which their answers are joined."""
+    image_encoders: tuple[str, ...] = ()
+    """The components that are shown the picture, in the order in which their answers are joined."""
+    views: tuple[View, ...] = ()
+    """What they are shown of it for each tile."""
     lighter_step: LighterStep | None = None
     provenance: Provenance
     engines: tuple[Engine, ...] = ()
@@ -274,12 +299,23 @@ class Manifest:
     verification: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(set(self.text_encoders)) < len(self.text_encoders):
-            raise ValueError("a text encoder is listed twice")
-        if unknown := [name for name in self.text_encoders if name not in self.components]:
-            raise ValueError(f"text encoder {unknown[0]!r} is no component")
+        for article, kind, names in (
+            ("a", "text encoder", self.text_encoders),
+            ("an", "image encoder", self.image_encoders),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{article} {kind} is listed twice")
+            if unknown := [name for name in names if name not in self.components]:
+                raise ValueError(f"{kind} {unknown[0]!r} is no component")
+        if bool(self.views) != bool(self.image_encoders):
+            raise ValueError("image encoders and views are not without one another")
         if self.lighter_step and self.lighter_step.component not in self.components:
             raise ValueError(f"the lighter step {self.lighter_step.component!r} is no component")
+
+    @property
+    def seen_inputs(self) -> frozenset[str]:
+        """The inputs of `prepare` that image encoders fill."""
+        return frozenset().union(*(view.tensors for view in self.views))
 
     def files(self) -> list[FileRecord]:
         """List every file of the bundle but the manifest, in the order of the manifest."""
@@ -291,10 +327,13 @@ class Manifest:
     def to_text(self) -> str:
         """Return the text of ``manifest.json``, the same for the same content.
 
-        Without presets it says nothing of them, nor of a lighter step without one, as readers of before
-        there were any expect.
+        Without presets, image encoders or a lighter step it says nothing of them, as readers of before there
+        were any expect.
         """
         values = to_json(self)
+        for name in ("image_encoders", "views"):
+            if not values[name]:
+                del values[name]
         if not self.model.presets:
             del values["model"]["presets"]
         if self.lighter_step is None:

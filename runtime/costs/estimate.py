@@ -189,8 +189,9 @@ class Estimator:
 
     @property
     def _names(self) -> Sequence[str]:
-        """The components that are opened: encoders of text as well."""
-        return [*self._bundle.manifest.text_encoders, *self._engines]
+        """The components that are opened: encoders of text and of pictures as well."""
+        manifest = self._bundle.manifest
+        return [*manifest.text_encoders, *manifest.image_encoders, *self._engines]
 
     def _remarks(self) -> list[str]:
         remarks = ["memory: weights as they lie there, the tensors that are alive at a time, the pictures"]
@@ -198,6 +199,8 @@ class Estimator:
             remarks.append("memory is mostly the device's")
         if self._bundle.manifest.text_encoders:
             remarks.append("the time of reading a new prompt is not counted")
+        if self._bundle.manifest.image_encoders:
+            remarks.append("the time of showing tiles to image encoders is not counted")
         return remarks
 
 

@@ -6,8 +6,8 @@ prompts and the schedule; all others have one row for each branch and picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -44,6 +44,8 @@ class Conditions:
     prompts: Sequence[Embedding]
     """One for each branch; without any tensors where the network reads no prompt."""
     timesteps: Floats
+    seen: Mapping[Tile, Embedding] = field(default_factory=dict)
+    """The visual prompt of each tile, the same for all branches; none for most networks."""
 
 
 class GridPositions:
@@ -94,16 +96,19 @@ class Preparation:
         self._is_fixed = isinstance(steps, int)
         self.of_steps = outputs_of_steps(engine)
         prompts = stacked(conditions.prompts, self._names)
-        check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys())
+        seen = {name for prompt in conditions.seen.values() for name in prompt}
+        check_wiring("prepare", engine, PICTURE_INPUTS | prompts.keys() | seen)
         self._shared = {name: backend.upload(values) for name, values in prompts.items()}
         self._shared |= positions.asked_by(engine)
 
     def run(self, tile: Tile, *, all_steps: bool = True) -> dict[str, Array]:
-        """Make a tile's tensors. The steps' are the same for all tiles, so only one asks for every step."""
+        """Make a tile's tensors; where the steps' are the same for all tiles, one asks for every step."""
         latent, timesteps = tile.crop(self._conditions.latent), self._conditions.timesteps
+        seen = self._conditions.seen.get(tile, {})
         if not all_steps and not self._is_fixed:
             timesteps = timesteps[:1]
         own = {"condition": latent, "timesteps": timesteps}
+        own |= {name: np.repeat(values[None], len(latent), axis=0) for name, values in seen.items()}
         uploaded = {name: self._backend.upload(own[name]) for name in own if name in self._names}
         results = self._context.run({**self._shared, **uploaded})
         if self._backend.device == "cpu":  # from a device it would be a copy
@@ -113,9 +118,9 @@ class Preparation:
         return results
 
 
-def reads_prompts(prepare: Component) -> bool:
-    """True if a network's `prepare` has inputs that only a prompt can fill."""
-    return any(spec.name not in PICTURE_INPUTS for spec in prepare.inputs)
+def reads_prompts(prepare: Component, seen: Collection[str] = ()) -> bool:
+    """True if a network's `prepare` has inputs that only words can fill; image encoders fill ``seen``."""
+    return any(spec.name not in PICTURE_INPUTS and spec.name not in seen for spec in prepare.inputs)
 
 
 def stacked(prompts: Sequence[Embedding], names: Iterable[str]) -> dict[str, Floats]:

@@ -13,7 +13,7 @@ from dit4sr.runtime.errors import IncompatibleError
 Floats = NDArray[np.float32]
 
 SPILL = 1 << 30
-"""Bytes above which tiles' tensors go to a temporary file: 2 GB for a 4096² picture at full size."""
+"""Bytes of tiles' tensors above which more go to temporary files: 2 GB for a 4096² picture at full size."""
 
 
 class TileConditions:
@@ -24,6 +24,7 @@ class TileConditions:
         self._own: dict[str, Floats] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.shared: dict[str, Floats] = {}
+        self._bytes = 0
 
     def put(self, index: int, tensors: dict[str, Floats]) -> None:
         """Keep a tile's tensors; tiles come in order."""
@@ -40,7 +41,7 @@ class TileConditions:
             elif name in self._own:
                 self._own[name][index] = values
             elif not np.array_equal(values, self.shared[name]):
-                own = self._own[name] = _allocated((self._tiles, *values.shape))
+                own = self._own[name] = self._allocated((self._tiles, *values.shape))
                 own[:index] = self.shared.pop(name)
                 own[index] = values
 
@@ -48,10 +49,11 @@ class TileConditions:
         """Tensors of one tile that not all tiles share."""
         return {name: values[index] for name, values in self._own.items()}
 
-
-def _allocated(shape: tuple[int, ...]) -> Floats:
-    if math.prod(shape) * np.dtype(np.float32).itemsize <= SPILL:
-        return np.empty(shape, dtype=np.float32)
-    # The mapping keeps the unnamed file alive, and the kernel may write its pages out.
-    with tempfile.TemporaryFile(prefix="dit4sr-") as file:
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+    def _allocated(self, shape: tuple[int, ...]) -> Floats:
+        size = math.prod(shape) * np.dtype(np.float32).itemsize
+        if self._bytes + size <= SPILL:
+            self._bytes += size
+            return np.empty(shape, dtype=np.float32)
+        # The mapping keeps the unnamed file alive, and the kernel may write its pages out.
+        with tempfile.TemporaryFile(prefix="dit4sr-") as file:
+            return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

@@ -6,6 +6,8 @@ made here, once for the whole latent, in float32.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,29 +48,32 @@ class TiledSampler:
         self._channels = card.latent_channels
         self._positions = GridPositions(backend, card, tiling.tile_height, tiling.tile_width)
         self._tile_conditions = TileConditions(len(tiling.tiles))
-        self._of_steps: dict[str, Floats] = {}
+        self._of_steps = TileConditions(len(tiling.tiles))
         indices = range(len(tiling.tiles))
         self._batches = [indices[start : start + batch] for start in range(0, len(indices), batch)]
 
     def prepare(self, engine: Engine) -> None:
         """Run `prepare` for every tile and keep its results on the host."""
         preparation = Preparation(engine, self._backend, self._conditions, self._positions)
+        # A tile that is prompted by itself has steps of its own; else those of one tile are all tiles'.
+        is_told_apart = bool(self._conditions.seen)
         for index, tile in enumerate(self._tiling.tiles):
-            results = preparation.run(tile, all_steps=index == 0)
+            has_steps = index == 0 or is_told_apart
+            results = preparation.run(tile, all_steps=has_steps)
             tensors = {name: self._backend.download(array) for name, array in results.items()}
             of_steps = {name: tensors.pop(name) for name in preparation.of_steps}
-            if index == 0:
-                self._of_steps = of_steps
+            if has_steps:
+                self._of_steps.put(index, of_steps)
             self._tile_conditions.put(index, tensors)
 
     def sample(self, engine: Engine, noise: Floats, tick: Tick, lighter: Lighter | None = None) -> Floats:
         """Run every step on all tiles, blend their velocities, then make the solver's update."""
-        conditions = self._tile_conditions
-        engines = engines_of_runs(engine, lighter, self._of_steps, self._schedule.steps)
+        conditions, steps = self._tile_conditions, self._of_steps
+        # What decides which step runs hangs on the schedule, so it is no tile's own.
+        engines = engines_of_runs(engine, lighter, steps.shared, self._schedule.steps)
+        known = {*conditions.shared, *conditions.get(0), *steps.shared, *steps.get(0)}
         for each in different(engines).values():
-            check_wiring(
-                "step", each, {*LOOP_INPUTS, *conditions.shared, *conditions.get(0), *self._of_steps}
-            )
+            check_wiring("step", each, {*LOOP_INPUTS, *known})
         schedule, blend = self._schedule, Blend(self._tiling, self._channels)
         latent, velocity = noise.copy(), blend.picture
         previous, scratch = np.zeros_like(latent), np.empty_like(latent)
@@ -82,14 +87,15 @@ class TiledSampler:
         for step, weights in enumerate(schedule.weights(engine)):
             guidance = self._backend.upload(weights)
             context, buffers = contexts[id(engines[step])], all_buffers[id(engines[step])]
-            of_step = {name: values[step] for name, values in read_by(engines[step], self._of_steps).items()}
+            of_step = _at(step, read_by(engines[step], steps.shared))
             blend.clear()
             for arrays in buffers.values():
                 arrays.set_step(of_step)
             for batch in self._batches:
                 tiles = [self._tiling.tiles[index] for index in batch]
                 crops = [tile.crop(latent) for tile in tiles]
-                tensors = [read_by(engines[step], conditions.get(index)) for index in batch]
+                own = [conditions.get(index) | _at(step, steps.get(index)) for index in batch]
+                tensors = [read_by(engines[step], each) for each in own]
                 velocities = buffers[len(batch)].run(context, crops, tensors, guidance)
                 for tile, values in zip(tiles, velocities, strict=True):
                     blend.add(tile, values)
@@ -104,13 +110,18 @@ class TiledSampler:
 
     def _buffers(self, engine: Engine, images: int) -> TileBuffers:
         """Make the arrays for a run on so many tiles, with every tensor that the engine reads."""
-        conditions = self._tile_conditions
+        conditions, steps = self._tile_conditions, self._of_steps
         return TileBuffers(
             self._backend,
             images=images,
             shape=(self._channels, self._tiling.tile_height, self._tiling.tile_width),
             shared=read_by(engine, conditions.shared),
-            own=read_by(engine, conditions.get(0)),
-            of_steps=read_by(engine, {name: values[0] for name, values in self._of_steps.items()}),
+            own=read_by(engine, conditions.get(0) | _at(0, steps.get(0))),
+            of_steps=read_by(engine, _at(0, steps.shared)),
             fixed=self._positions.asked_by(engine),
         )
+
+
+def _at(step: int, of_steps: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The tensors of one step."""
+    return {name: values[step] for name, values in of_steps.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from support.small_system import small_controlled_system, small_system
+from support.small_system import small_controlled_system, small_dual_prompted_system, small_system
 
 from dit4sr.bench.plans.compiled import compiled_plans
 from dit4sr.calibrate.calibrator import calibrate
@@ -23,7 +23,9 @@ pytest.importorskip("tensorrt_rtx", reason="not run: TensorRT for RTX is for Lin
 
 
 @pytest.fixture(
-    scope="module", params=[small_system, small_controlled_system], ids=lambda make: make.__name__
+    scope="module",
+    params=[small_system, small_controlled_system, small_dual_prompted_system],
+    ids=lambda make: make.__name__,
 )
 def half(request, tmp_path_factory) -> Bundle:
     path = tmp_path_factory.mktemp("half") / "bundle"

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from dit4sr.export.architectures.dpir.config import DpirConfig
+from dit4sr.export.architectures.dpir.config import SMALLEST, DpirConfig
 from dit4sr.export.architectures.dpir.released.adapters import VisualPrompt
 from dit4sr.export.architectures.dpir.released.transformer import Transformer
+from dit4sr.export.architectures.image_encoders.clip_vision import ClipVisionConfig
+from dit4sr.export.architectures.image_encoders.encoders import layout
+from dit4sr.export.weights.sources import RandomWeights
+
+TOWER = ClipVisionConfig(64, 96, 2, 2, 28, 14, 12)
+"""An image tower that fits the smallest DPIR: four tokens of 64 channels."""
 
 
 def seeded_dpir(config: DpirConfig, dtype: torch.dtype = torch.float64) -> Transformer:
@@ -43,3 +54,20 @@ def velocity_of(model: Transformer, inputs: dict[str, Tensor]) -> Tensor:
     seen = VisualPrompt(*(inputs[name] for name in VisualPrompt._fields))
     velocity: Tensor = model(inputs["latent"], inputs["condition"], inputs["text"], seen, inputs["timestep"])
     return velocity
+
+
+def write_dual_prompted(folder: Path, config: DpirConfig = SMALLEST, tower: ClipVisionConfig = TOWER) -> Path:
+    """A checkpoint in our layout: the network, and the image tower that prompts it."""
+    (folder / "transformer").mkdir(parents=True)
+    save_file(
+        seeded_dpir(config, torch.float32).state_dict(),
+        folder / "transformer" / "diffusion_pytorch_model.safetensors",
+    )
+    (folder / "transformer" / "config.json").write_text(json.dumps(config.to_json()))
+    source = RandomWeights(layout(tower), 9)
+    (folder / "image_encoder").mkdir()
+    save_file(
+        {key: source.read(key) for key in layout(tower)}, folder / "image_encoder" / "model.safetensors"
+    )
+    (folder / "image_encoder" / "config.json").write_text(json.dumps(asdict(tower)))
+    return folder

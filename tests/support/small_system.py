@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
+from support.dual_prompted import TOWER
 from support.networks import smallest_config
 from torch import Tensor, nn
 
@@ -12,6 +15,7 @@ from dit4sr.export.architectures.dit4sr import ARCHITECTURE
 from dit4sr.export.architectures.dit4sr.config import Flavour
 from dit4sr.export.architectures.dit4sr.layout import read_tensors
 from dit4sr.export.architectures.dit4sr.network import Dit4sr
+from dit4sr.export.architectures.image_encoders.encoders import random_image_encoders
 from dit4sr.export.architectures.protocol import Network
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.pipeline import Pipeline
@@ -50,6 +54,17 @@ def small_system(flavour: Flavour = Flavour.COPIED, seed: int = SEED) -> Pipelin
     config = smallest_config(flavour)
     return small_pipeline(
         ARCHITECTURE.name, Dit4sr(config, RandomWeights(read_tensors(config), seed), "random"), seed
+    )
+
+
+def small_dual_prompted_system(seed: int = SEED) -> Pipeline:
+    """A DPIR of three layers, prompted by an image tower of two, its weights by seed."""
+    system = architectures.named("dpir")
+    network = system.random(system.smallest(), seed)
+    encoders = random_image_encoders(seed, network.sight(), TOWER)
+    return replace(
+        small_pipeline(system.name, network, seed),
+        image_encoders=tuple(encoder.component() for encoder in encoders),
     )
 
 

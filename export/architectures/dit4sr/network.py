@@ -80,6 +80,9 @@ class Dit4sr:
             ),
         ]
 
+    def sight(self) -> None:
+        """Nothing is wanted of image encoders: no picture prompts the network."""
+
 
 def random_network(config: TransformerConfig, seed: int) -> Dit4sr:
     """A DiT4SR with weights drawn from a seed."""

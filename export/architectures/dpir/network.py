@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,9 +18,10 @@ from dit4sr.export.architectures.mmdit.components import (
     modulation_inputs,
     step_component,
 )
+from dit4sr.export.architectures.protocol import Sight
 from dit4sr.export.component import ComponentSource
 from dit4sr.export.weights.sources import RandomWeights, WeightSource
-from dit4sr.runtime.bundles.manifest import ModelCard
+from dit4sr.runtime.bundles.manifest import ModelCard, View
 
 if TYPE_CHECKING:
     from dit4sr.export.sampling import Sampling
@@ -41,9 +42,12 @@ class Dpir:
 
     def card(self, precision: str, sampling: Sampling) -> ModelCard:
         """The model card, which tells the sampler what it needs to know, and people whose reading this is."""
+        # Where nobody asks for another length, a prompt is as long as the network was trained with.
+        is_default = sampling.text_tokens == DpirConfig().t5_tokens
+        tokens = self.config.t5_tokens if is_default else sampling.text_tokens
         return model_card(
             self.config,
-            sampling,
+            replace(sampling, text_tokens=tokens),
             precision=precision,
             weights=f"{self.trained}; {READING}",
             pooled_channels=0,
@@ -85,6 +89,21 @@ class Dpir:
                 rounded_modules=ROUNDED_MODULES,
             ),
         ]
+
+    def sight(self) -> Sight:
+        """Tokens of the crop that is restored and of its surroundings, and a pooled vector of the first."""
+        config = self.config
+        return Sight(
+            layer=config.image_layer,
+            class_token=config.class_token,
+            tokens=config.image_tokens,
+            channels=config.image_channels,
+            pooled_channels=config.image_pooled_channels,
+            views=(
+                View(1.0, "local_image", "pooled_image"),
+                View(float(config.global_reach), "global_image"),
+            ),
+        )
 
 
 def random_network(config: DpirConfig, seed: int) -> Dpir:

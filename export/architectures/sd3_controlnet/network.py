@@ -109,6 +109,9 @@ class Sd3ControlNet:
         )
         return [*made, replace(step, name=UNCONTROLLED, replaces_step_where_zero=SCALE)]
 
+    def sight(self) -> None:
+        """Nothing is wanted of image encoders: no picture prompts the network."""
+
 
 def random_network(config: SystemConfig, seed: int) -> Sd3ControlNet:
     """An SD3-ControlNet with weights drawn from a seed."""

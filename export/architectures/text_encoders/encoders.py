@@ -52,6 +52,7 @@ class TextEncoder:
     config: EncoderConfig
     weights: WeightSource
     tokenizer: Tokenizer | None = None
+    t5_tokens: int = T5_TOKENS
 
     def component(self) -> ComponentSource:
         """The encoder as a component to export."""
@@ -60,14 +61,19 @@ class TextEncoder:
         return ComponentSource(
             self.name,
             module,
-            (TensorSpec("token_ids", "int64", ("images", prompt_tokens(config) if is_clip else "text")),),
+            (TensorSpec("token_ids", "int64", ("images", self.tokens if is_clip else "text")),),
             ("text", "pooled") if is_clip else ("text",),
             {key: key for key in module.state_dict()},
             self.weights,
             vocabulary=config.vocab_size,
             tokenizer=self.tokenizer,
-            static_sizes={"text": prompt_tokens(config)},
+            static_sizes={"text": self.tokens},
         )
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the encoder is given."""
+        return prompt_tokens(self.config, self.t5_tokens)
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,14 @@ class TextEncoders:
         return [weights for weights in found if isinstance(weights, Checkpoint)]
 
 
-def checkpoint_encoders(path: Path) -> TextEncoders:
+def checkpoint_encoders(path: Path, *, t5_tokens: int = T5_TOKENS) -> TextEncoders:
     """The encoders that a diffusers folder has, checked against their configs."""
     encoders = []
     for name, (folder, tokenizer) in FOLDERS.items():
         if (path / folder).is_dir():
             config = read_config(type(SD35_TEXT[name]), path / folder / "config.json")
-            words = Tokenizer(path / tokenizer, prompt_tokens(config))
-            encoders.append(TextEncoder(name, config, _open(path / folder, config), words))
+            words = Tokenizer(path / tokenizer, prompt_tokens(config, t5_tokens))
+            encoders.append(TextEncoder(name, config, _open(path / folder, config), words, t5_tokens))
     return TextEncoders(tuple(encoders))
 
 
@@ -106,9 +112,9 @@ def random_encoders(seed: int, configs: Mapping[str, EncoderConfig]) -> TextEnco
     )
 
 
-def prompt_tokens(config: EncoderConfig) -> int:
+def prompt_tokens(config: EncoderConfig, t5_tokens: int = T5_TOKENS) -> int:
     """How many tokens an encoder is given: always as many, since padding takes part in its output."""
-    return config.max_position_embeddings if isinstance(config, ClipConfig) else T5_TOKENS
+    return config.max_position_embeddings if isinstance(config, ClipConfig) else t5_tokens
 
 
 def network(config: EncoderConfig) -> nn.Module:

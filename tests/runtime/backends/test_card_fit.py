@@ -51,6 +51,19 @@ def test_a_card_of_another_network(toy_bundle, tmp_path, field, value, said):
     assert "\n" not in str(refusal.value)
 
 
+def test_views_that_nobody_reads(toy_bundle, tmp_path):
+    def show(document):
+        encoder = document["components"]["vae_encoder"]
+        pooled = {"name": "pooled", "dtype": "float32", "shape": ["images", 4]}
+        outputs = [{**pooled, "name": "tokens", "shape": ["images", 2, 4]}, pooled]
+        document["components"]["image_clip"] = {**encoder, "outputs": outputs}
+        document |= {"image_encoders": ["image_clip"], "views": [{"reach": 1.0, "tokens": "far"}]}
+
+    path = changed(toy_bundle, tmp_path, show)
+    with pytest.raises(IncompatibleError, match="image encoders fill 'far', which prepare does not read"):
+        Upscaler(path, use_cache=False)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

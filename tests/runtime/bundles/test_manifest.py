@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.manifests import CARD, CONFIG, write_bundle
 
 from dit4sr.runtime.bundles.bundle import Bundle
-from dit4sr.runtime.bundles.manifest import MANIFEST, ArchitectureRecord, Manifest, read_manifest
+from dit4sr.runtime.bundles.manifest import MANIFEST, ArchitectureRecord, Manifest, View, read_manifest
 from dit4sr.runtime.errors import IntegrityError
 
 
@@ -80,6 +80,40 @@ def test_version_1_never_said_what_version_2_says(tmp_path, addition):
 def test_a_damaged_manifest_of_version_1_is_refused(tmp_path, broken):
     with pytest.raises(IntegrityError, match="components is"):
         read(tmp_path, version_1() | {"components": broken})
+
+
+SHOWN = {"image_encoders": ["image_clip"], "views": [{"reach": 2.0, "tokens": "far", "pooled": ""}]}
+
+
+def version_2(*components):
+    return version_1(*components) | {"schema": 2}
+
+
+def test_what_image_encoders_are_shown_comes_back_as_it_was(tmp_path):
+    manifest = read(tmp_path, version_2("step", "image_clip") | SHOWN)
+    assert (manifest.views, manifest.seen_inputs) == ((View(2.0, "far"),), {"far"})
+    (tmp_path / MANIFEST).write_text(manifest.to_text())
+    assert read_manifest(tmp_path / MANIFEST) == manifest
+
+
+def test_bundles_without_image_encoders_say_nothing_of_them(tmp_path):
+    assert not SHOWN.keys() & json.loads(read(tmp_path, version_2("step")).to_text()).keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"views": []}, "not without one another"),
+        ({"image_encoders": []}, "not without one another"),
+        ({"image_encoders": ["image_clip", "image_clip"]}, "an image encoder is listed twice"),
+        ({"image_encoders": ["image_other"]}, "image encoder 'image_other' is no component"),
+        ({"views": [{"reach": 0.5, "tokens": "far"}]}, "reaches 0.5 tiles far"),
+        ({"views": [{"reach": 1e9, "tokens": "far"}]}, "reaches 1000000000.0 tiles far"),
+    ],
+)
+def test_image_encoders_that_nobody_could_show_anything_are_refused(tmp_path, change, said):
+    with pytest.raises(IntegrityError, match=said):
+        read(tmp_path, version_2("step", "image_clip") | SHOWN | change)
 
 
 def test_the_architectures_config_comes_back_as_it_was(sound):

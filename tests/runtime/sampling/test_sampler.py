@@ -185,6 +185,14 @@ def test_tile_conditions_keep_shared_tensors_once_and_spill_large_ones(monkeypat
     assert isinstance(kept.get(0)["image"].base, np.memmap) or isinstance(kept.get(0)["image"], np.memmap)
 
 
+def test_what_many_small_tensors_take_together_is_bounded(monkeypatch):
+    monkeypatch.setattr("dit4sr.runtime.sampling.tile_conditions.SPILL", 1000)
+    kept = TileConditions(2)
+    for index in range(2):
+        kept.put(index, {f"modulation.{n}": np.full((1, 100), n + index, np.float32) for n in range(2)})
+    assert [isinstance(values.base, np.memmap) for values in kept.get(1).values()] == [False, True]
+
+
 def test_tensors_of_tiles_of_one_size_have_one_shape():
     kept = TileConditions(3)
     kept.put(0, {"image": np.zeros((2, 3), dtype=np.float32)})

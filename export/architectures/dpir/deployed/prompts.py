@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.dpir.config import DpirConfig
-from dit4sr.export.architectures.mmdit.steering import TIME_CHANNELS, TwoLayerEmbedding, time_waves
+from dit4sr.export.architectures.mmdit.deployed.time_waves import exact_time_waves
+from dit4sr.export.architectures.mmdit.steering import TIME_CHANNELS, TwoLayerEmbedding
 
 
 class PromptEmbedding(nn.Module):
@@ -35,7 +36,7 @@ class Steering(nn.Module):
 
     def forward(self, timesteps: Tensor, pooled: Tensor) -> Tensor:
         """Embed all times for every row of ``pooled``: ``[T, R, D]``."""
-        waves = time_waves(timesteps[:, None]).to(pooled.dtype)
+        waves = exact_time_waves(timesteps).to(pooled.dtype)
         told: Tensor = self.out(F.silu(self.joined(F.gelu(self.adapter(pooled)))))
         embedded: Tensor = self.timestep_embedder(waves)
         return embedded + told

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from dit4sr.export.architectures.mmdit.deployed.modulation import modulation_widths, modulations
+from dit4sr.export.architectures.mmdit.deployed.time_waves import exact_time_waves
 from dit4sr.export.architectures.mmdit.patches import patch_tokens
 from dit4sr.export.architectures.sd3_controlnet.config import ControlPooled, SystemConfig
-from dit4sr.export.architectures.sd3_controlnet.deployed.steering import Steering, exact_time_waves
+from dit4sr.export.architectures.sd3_controlnet.deployed.steering import Steering
 
 
 class Prepare(nn.Module):

@@ -74,6 +74,9 @@ class ToyNetwork:
             weights="trained",
         )
 
+    def sight(self) -> None:
+        """No picture prompts it."""
+
     def components(self) -> list[ComponentSource]:
         latent = ("height", "width")
         with torch.device("meta"):

@@ -1,0 +1,1 @@
+"""Encoders that see pictures, for networks that are prompted by them."""
