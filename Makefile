@@ -6,7 +6,7 @@ READY  := .venv/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format picture records plan-records tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records presets plan-records tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,15 @@ records: $(READY)  ## measure anew what the tables say: on a quiet machine, abou
 	  --ablate folds,prepare,inject,attention,graph \
 	  --json bench/results/tiny-fp32-cpu.json --html demo/tiny-fp32-cpu.html --force
 	$(MAKE) tables
+
+presets: $(READY)  ## find dit4sr-tiny's presets anew: an hour of two cores, less where it was stopped
+	$(BIN)/dit4sr-export --precision fp16 --output demo/bundle --force
+	$(BIN)/python -m dit4sr.export.tiny.data.schedule_photos demo/photos
+	$(BIN)/dit4sr-calibrate demo/bundle --schedule --steps 40 --guidance 1.1 --images demo/photos/search \
+	  --held-out demo/photos/judged --json bench/results/schedules-tiny.json --force
+	$(BIN)/python -m dit4sr.export.tiny.presets demo/bundle
+	$(BIN)/python -m dit4sr.calibrate.schedules bench/results/schedules-tiny.json \
+	  --page docs/schedules.md --plot docs/schedules.svg
 
 plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8: without a GPU, minutes and 17 GB
 	$(BIN)/dit4sr-export --random-weights 0 --precision fp16 --no-verify --output demo/full-size --force

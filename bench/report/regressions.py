@@ -17,7 +17,7 @@ TOLERANCE = 0.05
 """Changes below this are of no interest, however certain; machines drift by as much from day to day."""
 FALSE_ALARMS = 0.02
 """Chance of any false alarm among all scopes of a comparison."""
-SAME_WORK = ("latent", "picture", "steps", "guidance", "rows", "text_rows", "backend", "threads")
+SAME_WORK = ("latent", "picture", "preset", "steps", "guidance", "rows", "text_rows", "backend", "threads")
 
 
 class Verdict(Enum):

@@ -114,7 +114,7 @@ def format_inspection(bundle: Bundle) -> str:
             kept = [f"{view.fp32[op]} {op} ({why})" for op, why in WHY_FP32.items() if view.fp32[op]]
             lines.append("  in FP32  " + ", ".join(kept))
     accounts = format_accounts(bundle.manifest.engines)
-    lines += ["", *_engines(bundle), *([accounts] if accounts else [])]
+    lines += ["", *_presets(bundle), *_engines(bundle), *([accounts] if accounts else [])]
     lines += ["", *_origin(bundle), *_checks(bundle)]
     return "\n".join(lines)
 
@@ -126,6 +126,17 @@ def _fused(view: GraphView) -> str:
 
 def _shape(shape: tuple[int | str, ...]) -> str:
     return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _presets(bundle: Bundle) -> list[str]:
+    """Say what every preset costs and loses."""
+    lines = []
+    for preset in bundle.card.presets:
+        line = f"preset {preset.name}: {preset.rows} rows of the network, {preset.solver} {preset.velocities}"
+        if preset.loss and preset.loss.psnr is not None:
+            line += f"; {preset.loss.psnr:g} dB to exact over {preset.loss.photos} photos"
+        lines.append(line)
+    return lines
 
 
 def _engines(bundle: Bundle) -> list[str]:

@@ -184,11 +184,16 @@ def test_a_checkpoint_may_say_how_it_is_sampled(run, tmp_path):
     assert pooled.shape == (20,)
 
 
-def test_presets_that_a_checkpoint_states_are_the_bundles(run, tmp_path):
+def test_presets_that_a_checkpoint_states_are_the_bundles(run, tmp_path, capsys):
     loss = {"photos": 2, "psnr": 45.5, "worst_psnr": 44.0, "drop": None}
     fast = {"name": "fast", "steps": 3, "solver": "ab2", "guidance": 1.5, "velocities": "guh", "loss": loss}
     write_tiny(tmp_path / "tiny", **{"dit4sr.json": {"tile": 6, "presets": [fast]}})
     assert run("tiny", "--components", "prepare", "--no-verify", "-o", "b") == 0
+    assert run("--inspect", "b") == 0
+    assert (
+        "preset fast: 3 rows of the network, ab2 guh; 45.5 dB to exact over 2 photos"
+        in capsys.readouterr().out
+    )
     [preset] = Bundle.open(tmp_path / "b").card.presets
     assert preset == Preset("fast", 3, "ab2", 1.5, "guh", Loss(2, 45.5, 44.0, None))
 

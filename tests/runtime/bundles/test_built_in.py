@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dit4sr.export.pipeline import checkpoint_pipeline
 from dit4sr.export.tiny import CHECKPOINT
 from dit4sr.export.tiny.data.held_out import spoil
 from dit4sr.export.tiny.data.photographs import held_out_photograph
@@ -19,7 +20,7 @@ from dit4sr.runtime.bundles import built_in
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.files.reading import sha256_of
-from dit4sr.runtime.metrics import psnr_y, ssim
+from dit4sr.runtime.metrics import psnr_rgb, psnr_y, ssim
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,25 @@ def test_the_bundle_is_whole_and_made_from_the_checkpoint(bundle):
             CHECKPOINT / "vae" / "diffusion_pytorch_model.safetensors"
         ),
     }
+
+
+def test_presets_are_those_that_the_checkpoint_states(bundle):
+    assert [preset.name for preset in bundle.card.presets] == ["exact", "balanced", "fast"]
+    assert bundle.card.presets == checkpoint_pipeline(CHECKPOINT).card("fp16").presets
+    exact, balanced, fast = (preset.rows for preset in bundle.card.presets)
+    assert balanced <= exact / 2
+    assert fast <= exact / 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "least"), [("balanced", 47), ("fast", 44)])
+def test_presets_come_as_near_to_exact_as_they_promise(preset, least):
+    """On photographs that the presets were not chosen by."""
+    for sample in built_in.sample_photographs():
+        with Upscaler(threads=1) as upscaler, Image.open(sample.photo) as photo:
+            middle = photo.crop((20, 20, 84, 84))
+            pictures = [upscaler(middle, preset=name).picture for name in ("exact", preset)]
+        assert psnr_rgb(*pictures) >= least
 
 
 def test_the_box_is_small():
