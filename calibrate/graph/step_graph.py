@@ -24,3 +24,12 @@ def load_step(bundle: Bundle, *, attention: bool = False) -> ir.Model:
     if attention:
         open_attentions(model)
     return model
+
+
+def load_lighter_step(bundle: Bundle) -> dict[str, ir.Model]:
+    """The graph that stands for the step where part of the network is not heard, by name; or none.
+
+    Its layers are the step's, by the same names, and meet what the step's meet.
+    """
+    stated = bundle.manifest.lighter_step
+    return {stated.component: load_graph(bundle, stated.component)} if stated else {}

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, rewrite_bundle
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import insert_qdq
-from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
+from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_lighter_step, load_step
 from dit4sr.calibrate.graph.weights_only import store_weights
 from dit4sr.calibrate.scales.formats import Format
 from dit4sr.calibrate.scales.stand_in import stand_in_qparams
@@ -24,16 +24,17 @@ def quantise_untried(model: ir.Model, layers: LayerNames, format_: Format) -> No
 
 
 def untried_bundle(bundle: Bundle, folder: Path, format_: Format, *, share: bool = True) -> Bundle:
-    """Fill an empty folder with a bundle's step in eight bits; with ``share`` the rest stays where it is."""
+    """Fill an empty folder with a bundle's steps in eight bits; with ``share`` the rest stays where it is."""
     if bundle.card.precision != "fp16":
         raise BadInputError(
             f"{bundle.path} is {bundle.card.precision}",
             expected="fp16, of which eight bits are made",
             fix="export with --precision fp16",
         )
-    model = load_step(bundle)
-    quantise_untried(model, layer_names(bundle), format_)
-    # As a calibration stores what it leaves in half precision.
-    store_weights(model)
-    changes = {STEP: GraphChange(model, format_.name)}
+    changes = {}
+    for name, model in {STEP: load_step(bundle), **load_lighter_step(bundle)}.items():
+        quantise_untried(model, layer_names(bundle), format_)
+        # As a calibration stores what it leaves in half precision.
+        store_weights(model)
+        changes[name] = GraphChange(model, format_.name)
     return rewrite_bundle(bundle, folder, changes, precision=format_.name, share=share)

@@ -13,7 +13,7 @@ from dit4sr.calibrate.graph.bundle_rewriting import GraphChange, load_graph, rew
 from dit4sr.calibrate.graph.late_scales import announce_late_steps, level_between
 from dit4sr.calibrate.graph.matmuls import find_matmuls
 from dit4sr.calibrate.graph.qdq import insert_qdq
-from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_step
+from dit4sr.calibrate.graph.step_graph import STEP, layer_names, load_lighter_step, load_step
 from dit4sr.calibrate.graph.weights_only import store_weights, weights_only_changes
 from dit4sr.calibrate.observe.statistics import Statistics
 from dit4sr.calibrate.scales.derivation import derive_qparams
@@ -79,13 +79,16 @@ class TrialBundles:
         step = self._step(quantised)
         # What is kept in half precision is not stored in halves either: its MatMuls see rounded weights.
         store_weights(step)
-        changes = weights_only_changes(self.bundle, INT8, without={STEP}, instead=self._prepare(quantised))
         formats = {self.qparams[name].format.name for name in quantised}
         precision = formats.pop() if formats else "fp16"
+        lighter = self._lighter_step(quantised, precision)
+        changes = weights_only_changes(
+            self.bundle, INT8, without={STEP, *lighter}, instead=self._prepare(quantised)
+        )
         return rewrite_bundle(
             self.bundle,
             folder,
-            {**changes, STEP: GraphChange(step, precision)},
+            {**changes, **lighter, STEP: GraphChange(step, precision)},
             precision=precision,
             provenance=provenance,
             share=share,
@@ -96,6 +99,20 @@ class TrialBundles:
         chosen = {name: params for name, params in self.qparams.items() if name in names}
         insert_qdq(model, chosen, layer_names(self.bundle))
         return model
+
+    def _lighter_step(self, names: Set[str], precision: str) -> dict[str, GraphChange]:
+        """The change to the graph that stands for the step at times, by the scales of the step's layers."""
+        changes = {}
+        for component, model in load_lighter_step(self.bundle).items():
+            # Operands of attentions are numbered by their place, which is another in another graph.
+            layers = {
+                each.name for each in find_matmuls(model, layer_names(self.bundle)).values() if each.weight
+            }
+            chosen = {name: params for name, params in self.qparams.items() if name in names & layers}
+            insert_qdq(model, chosen, layer_names(self.bundle))
+            store_weights(model)
+            changes[component] = GraphChange(model, precision)
+        return changes
 
     def _prepare(self, names: Set[str]) -> dict[str, GraphChange]:
         """The change to `prepare`, if it has to say which steps are late."""
