@@ -46,10 +46,6 @@ EXAMPLES = (
         "which schedules are worth their cost, as presets in the bundle's manifest",
         "dit4sr-calibrate my-bundle --schedule --images photos/ --held-out others/ --html schedules.html",
     ),
-    Example(
-        "weights in four bits, and the record of it in a file",
-        "dit4sr-calibrate my-bundle --weights-only int4 --json int4.json",
-    ),
 )
 
 

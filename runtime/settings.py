@@ -13,9 +13,9 @@ from dit4sr.runtime.choices import OneOf, OneOfOrNone, unknown
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.geometry import check_scale
+from dit4sr.runtime.noise.streams import Rng
 from dit4sr.runtime.prompt.wording import Wording
 from dit4sr.runtime.sampling.guidance import Guidance
-from dit4sr.runtime.sampling.noise import Rng
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver, read_velocities
 

@@ -31,6 +31,7 @@ from dit4sr.runtime.image.photo import Picture
 from dit4sr.runtime.image.restored import Restored
 from dit4sr.runtime.image.transparency import enlarged_alpha, spread_colours
 from dit4sr.runtime.image.vae import PictureCoder, posterior, scaled
+from dit4sr.runtime.noise.streams import Stream
 from dit4sr.runtime.plan import Plan
 from dit4sr.runtime.prompt.embedding import Embedding, EmbeddingCache
 from dit4sr.runtime.prompt.sight import Sight
@@ -38,7 +39,6 @@ from dit4sr.runtime.prompt.text_encoder import TextEncoder
 from dit4sr.runtime.restoration import CancelledError, Progress, Restoration
 from dit4sr.runtime.sampling.conditions import Conditions, reads_prompts
 from dit4sr.runtime.sampling.lighter import Lighter
-from dit4sr.runtime.sampling.noise import Stream
 from dit4sr.runtime.sampling.sampler import Sampler, WholeSampler
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.settings import Settings, TileSizes

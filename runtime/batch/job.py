@@ -18,8 +18,8 @@ from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_stream
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.image.photo import read_content, read_photo
 from dit4sr.runtime.image.writing import write_photo
+from dit4sr.runtime.noise.streams import picture_seed
 from dit4sr.runtime.prompt.captions import Captions
-from dit4sr.runtime.sampling.noise import picture_seed
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Progress, Upscaler
 

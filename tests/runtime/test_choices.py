@@ -10,7 +10,7 @@ from support.runtime_system import CARD
 from dit4sr.runtime import Settings
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
-from dit4sr.runtime.sampling.noise import Rng
+from dit4sr.runtime.noise.streams import Rng
 from dit4sr.runtime.sampling.solver import Solver
 
 

@@ -27,7 +27,7 @@ from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.costs.probe import Sample
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.photo import WRITABLE
-from dit4sr.runtime.sampling.noise import Rng, picture_seed
+from dit4sr.runtime.noise.streams import Rng, picture_seed
 from dit4sr.runtime.sampling.solver import Solver
 
 MAIN = "from dit4sr.runtime.cli import main; main()"

@@ -20,7 +20,7 @@ from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, OutOfMemoryError
 from dit4sr.runtime.image.colour import ColourFix
-from dit4sr.runtime.sampling.noise import Rng
+from dit4sr.runtime.noise.streams import Rng
 from dit4sr.runtime.sampling.sampler import WholeSampler
 from dit4sr.runtime.sampling.tiled_sampler import TiledSampler
 from dit4sr.runtime.upscaler import CancelledError

@@ -28,7 +28,7 @@ from dit4sr.runtime.errors import (
     MissingDependencyError,
     RunError,
 )
-from dit4sr.runtime.sampling.noise import picture_seed
+from dit4sr.runtime.noise.streams import picture_seed
 
 NOT_UTF8 = os.fsdecode(b"b\xff\xed\xa0\x80.png")
 """A name that is bytes and no text, as old archives and other systems leave them."""

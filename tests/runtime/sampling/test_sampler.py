@@ -13,9 +13,9 @@ from support.runtime_system import CARD, CHANNELS, write_toy_bundle
 
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.errors import AccuracyError, IncompatibleError
+from dit4sr.runtime.noise.streams import NumpyStream
 from dit4sr.runtime.sampling.conditions import Conditions
 from dit4sr.runtime.sampling.guidance import Guidance
-from dit4sr.runtime.sampling.noise import NumpyStream
 from dit4sr.runtime.sampling.sampler import WholeSampler
 from dit4sr.runtime.sampling.schedule import SamplingSchedule
 from dit4sr.runtime.sampling.solver import Solver

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dit4sr.runtime.sampling.noise import (
+from dit4sr.runtime.noise.simd_math import fused
+from dit4sr.runtime.noise.streams import (
     NumpyStream,
     Rng,
     TorchCpuStream,
@@ -16,7 +17,6 @@ from dit4sr.runtime.sampling.noise import (
     philox,
     picture_seed,
 )
-from dit4sr.runtime.sampling.simd_math import fused
 
 SIZES = [*range(1, 41), 63, 64, 1000, 4097, 16384, 65537, 3 * 5 * 7 * 11]
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.runtime.sampling.simd_math import logarithm, sine_and_cosine
+from dit4sr.runtime.noise.simd_math import logarithm, sine_and_cosine
 
 Floats = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""Seeded noise, the same as PyTorch draws."""
