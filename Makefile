@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+TRITON := .venv/triton/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format picture records presets plan-records tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records presets plan-records triton-record tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,6 +19,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,text,train,bench,dev]'
 	@touch $(READY)
 
+# A Triton Inference Server for tests, 0.3 GB. Where there is none for this machine, they are skipped and say so.
+INSTALL_TRITON := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/triton
+$(TRITON): tests/support/triton/requirements-clients.txt tests/support/triton/requirements-server.txt | $(READY)
+	@$(INSTALL_TRITON) -r tests/support/triton/requirements-clients.txt \
+	  && $(INSTALL_TRITON)/server -r tests/support/triton/requirements-server.txt \
+	  || { rm -rf .venv/triton; echo "no Triton Inference Server for this machine: its tests are skipped"; }
+	@mkdir -p .venv/triton && touch $@
+
 setup: $(READY)  ## make the virtual environment (.venv)
 
 demo: $(READY)  ## restore three photographs with the built-in model: pictures and a table in demo/
@@ -26,10 +35,10 @@ demo: $(READY)  ## restore three photographs with the built-in model: pictures a
 	$(BIN)/python -m dit4sr.bench.showcase demo
 	$(BIN)/dit4sr-bench demo/bundle --baseline none --cold 1 --runs 3 --min-time 1 --html demo/bench.html --force
 
-test: lint  ## lint, types, contracts and the whole test suite
+test: lint $(TRITON)  ## lint, types, contracts and the whole test suite
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-test-slow: $(READY)  ## the tests that take minutes or gigabytes
+test-slow: $(READY) $(TRITON)  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -q -m slow
 
 test-gpu: $(READY)  ## the tests that need a CUDA device; they fail where there is none
@@ -76,6 +85,9 @@ plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8:
 	$(BIN)/dit4sr-bench demo/full-size-sd3-controlnet --plan --baseline none \
 	  --json bench/results/plan-full-sd3-controlnet-fp16.json --force
 	$(MAKE) tables
+
+triton-record: $(READY) $(TRITON)  ## measure the service anew beside the library: on a quiet machine, about five minutes
+	PYTHONPATH=tests $(BIN)/python -m support.triton.load bench/results/triton-cpu.json
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/
 	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md docs/systems.md

@@ -18,6 +18,7 @@ from dit4sr.runtime.console.output import check_target, command_line, print_resu
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
 from dit4sr.runtime.console.sizes import SIZE
+from dit4sr.runtime.serving.options import SERVING, served_model
 
 if TYPE_CHECKING:
     from dit4sr.export.request import ExportRequest
@@ -105,7 +106,11 @@ CALIBRATED = ("fp8", "int8")
     ),
     option("--inspect", "inspected", type=PATH, metavar="BUNDLE", help="Print what is inside a bundle."),
     option(
-        "--verify", "verified", type=PATH, metavar="BUNDLE", help="Hold a bundle's files against its digests."
+        "--verify",
+        "verified",
+        type=PATH,
+        metavar="BUNDLE",
+        help="Hold a bundle's files against its digests.",
     ),
 )
 @group(
@@ -130,12 +135,14 @@ CALIBRATED = ("fp8", "int8")
         help="Also build engines, into the bundle that is written or that is there.",
     ),
 )
+@group("Serving", *SERVING)
 @click.version_option(package_name="dit4sr")
 def command(
     *,
     is_description: bool,
     inspected: Path | None,
     verified: Path | None,
+    triton_repository: Path | None,
     json_file: str | None,
     **options: Any,
 ) -> None:
@@ -143,8 +150,8 @@ def command(
 
     Without CHECKPOINT, the built-in dit4sr-tiny is exported: small, and trained to be looked at.
     """
-    if sum(map(bool, (is_description, inspected, verified))) > 1:
-        raise click.UsageError("--describe, --inspect and --verify exclude one another")
+    if sum(map(bool, (is_description, inspected, verified, triton_repository))) > 1:
+        raise click.UsageError("--describe, --inspect, --verify and --triton-repository exclude one another")
     check_target(json_file, replace=options["force"])
     # Whoever only looks needs none of what exporting takes.
     if verified:
@@ -152,6 +159,10 @@ def command(
         return
     if inspected:
         _inspect(inspected, json_file)
+        return
+    if model := served_model(triton_repository, options):
+        record = model.write()
+        print_result("{repository}: {model}, version {version}".format(**record), record, json_file)
         return
     if options["whole"]:
         require("onnx", extra="export")
