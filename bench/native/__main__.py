@@ -30,8 +30,8 @@ def command(output: Path, threads: int, requests: int, rounds: int) -> None:
             "machine": {"cpu": processor_name(), "cores": usable_cores()},
             "bundle": "dit4sr-tiny",
             "throughput": throughput(program, Work(bundle, threads, requests, SIDE, SIDE), rounds),
-            "first_picture": first_picture(program, bundle, 2 * rounds, (SIDE, SIDE)),
-            "overhead": overhead(library, bundle, (SIDE, SIDE), 10 * rounds),
+            "first_picture": first_picture(program, bundle, rounds, (SIDE, SIDE)),
+            "overhead": overhead(library, bundle, (SIDE, SIDE), 5 * rounds),
         }
     text = json.dumps(record, indent=2)
     output.write_text(text + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -56,13 +58,19 @@ def compiled(folder: Path, compiler: str = "c++") -> tuple[Path, Path]:
 
 
 def throughput(program: Path, work: Work, rounds: int) -> dict[str, Any]:
-    """Pictures a second of either, round by round, and whether all pictures were the same."""
+    """Pictures a second of either, round by round, and whether all pictures were the same.
+
+    The processor's seconds are those of the whole process; they tell more where others use the machine.
+    """
     ways = {"cpp": [str(program)], "python": [sys.executable, str(HERE / "peer.py")]}
     rates: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     sums, unequal = set(), 0
     for _ in range(rounds):
         for name, command in ways.items():
+            before = _processor_seconds()
             told = json.loads(_run(*command, *work.words))
+            processor[name].append(_processor_seconds() - before)
             rates[name].append(told["pictures"] / told["seconds"])
             sums.add(told["sum"])
             unequal += told["unequal"]
@@ -72,6 +80,8 @@ def throughput(program: Path, work: Work, rounds: int) -> dict[str, Any]:
         "pictures_per_second": {name: [round(rate, 3) for rate in found] for name, found in rates.items()},
         "ratio_of_best": round(max(rates["cpp"]) / max(rates["python"]), 4),
         "ratio_of_medians": round(statistics.median(rates["cpp"]) / statistics.median(rates["python"]), 4),
+        "processor_seconds": {name: [round(each, 3) for each in found] for name, found in processor.items()},
+        "processor_ratio_of_best": round(min(processor["cpp"]) / min(processor["python"]), 4),
         "pictures_are_equal": len(sums) == 1 and not unequal,
     }
 
@@ -95,34 +105,41 @@ def first_picture(program: Path, bundle: Path, rounds: int, size: tuple[int, int
     }
 
 
-def overhead(library: Path, bundle: Path, size: tuple[int, int], pairs: int) -> dict[str, Any]:
-    """Milliseconds that a call takes longer through C than in Python: within one process, in pairs.
+def overhead(library: Path, bundle: Path, size: tuple[int, int], calls: int) -> dict[str, Any]:
+    """Milliseconds of a call through C that are not those of Python's own call within it.
 
-    They are the calling thread's own, in which the engine computes as well: what else the machine does in
-    between does not count.
+    They are the calling thread's own: what else the machine does in between does not count.
     """
     width, height = size
     levels = (np.arange(3 * width * height) * 37 % 251).astype(np.uint8).reshape(height, width, 3)
-    with Upscaler(bundle, threads=1, use_cache=False) as upscaler, _Interface(library, bundle) as c:
+    with Upscaler(bundle, threads=1, use_cache=False) as upscaler:
         expected = upscaler(levels).picture
-        assert np.array_equal(c.restore(levels, expected.shape), expected)
-        milliseconds: dict[str, list[float]] = {"python": [], "c": []}
-        for pair in range(2 * pairs):
-            # Each is first in half of the pairs.
-            for name in ("python", "c") if pair % 2 else ("c", "python"):
-                start = time.thread_time()
-                if name == "c":
-                    c.restore(levels, expected.shape)
-                else:
-                    _ = upscaler(levels).picture
-                milliseconds[name].append(1000 * (time.thread_time() - start))
-    excess = [c - python for c, python in zip(milliseconds["c"], milliseconds["python"], strict=True)]
+    within = 0.0
+    plain = Upscaler.upscale
+
+    def timed(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal within
+        start = time.thread_time()
+        try:
+            return plain(*arguments, **keywords)
+        finally:
+            within += time.thread_time() - start
+
+    outside: list[float] = []
+    inside: list[float] = []
+    with _Interface(library, bundle) as c, patch.object(Upscaler, "upscale", timed):
+        for _ in range(calls):
+            within, start = 0.0, time.thread_time()
+            restored = c.restore(levels, expected.shape)
+            outside.append(1000 * (time.thread_time() - start - within))
+            inside.append(1000 * within)
+            assert np.array_equal(restored, expected)
     return {
-        "picture": f"{width}x{height}",
-        "pairs": 2 * pairs,
-        "python_milliseconds": round(statistics.median(milliseconds["python"]), 3),
-        "overhead_milliseconds": round(statistics.median(excess), 4),
-        "overhead_of_best": round(min(milliseconds["c"]) - min(milliseconds["python"]), 4),
+        "picture": f"{width}x{height} to {expected.shape[1]}x{expected.shape[0]}",
+        "calls": calls,
+        "python_milliseconds": round(statistics.median(inside), 3),
+        "overhead_milliseconds": round(statistics.median(outside), 4),
+        "most_overhead_milliseconds": round(max(outside), 4),
     }
 
 
@@ -176,3 +193,9 @@ def _pixels(levels: np.ndarray[Any, Any]) -> _Pixels:
 
 def _run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd="/").stdout
+
+
+def _processor_seconds() -> float:
+    """Of all programs that were run so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

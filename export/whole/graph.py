@@ -16,8 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from dit4sr.export.whole.colour import TOP
 from dit4sr.export.whole.nodes import Nodes, Tensor
-from dit4sr.export.whole.picture import TOP, in_colours_of, resized, whole_levels
+from dit4sr.export.whole.picture import in_colours_of, resized, whole_levels
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.plan import Plan
@@ -58,14 +59,16 @@ class WholeGraph:
         picture = nodes.add("Transpose", nodes.cast("picture", np.float32), perm=[2, 0, 1])
         chain = [geometry.source, geometry.lifted, geometry.enlarged, geometry.work]
         style = resized(nodes, picture, chain)
-        image = nodes.affine(style, 2 / TOP, -1.0)
+        # Divided and not multiplied, as in the runtime: a last bit can become a level.
+        image = nodes.add("Sub", nodes.add("Div", style, nodes.constant(TOP / 2)), nodes.constant(1))
         image = nodes.add("Unsqueeze", image, nodes.constant([0], np.int64))
         moments = self._inline(nodes, "vae_encoder", {"image": image})["moments"]
         latent = self._sampled(nodes, self._condition(nodes, moments))
-        latent = nodes.affine(latent, 1 / card.scaling, card.shift)
+        latent = nodes.add("Div", latent, nodes.constant(card.scaling))
+        latent = nodes.add("Add", latent, nodes.constant(card.shift))
         decoded = self._inline(nodes, "vae_decoder", {"latent": latent})["image"]
         levels = whole_levels(nodes, nodes.reshaped(decoded, [3, height, width]))
-        levels = in_colours_of(nodes, self.settings.colour, levels, style)
+        levels = in_colours_of(nodes, self.settings.colour, levels, style, by_nearest=self.is_unrolled)
         levels = resized(nodes, levels, [geometry.work, geometry.final])
         levels = nodes.add("Transpose", levels, perm=[1, 2, 0])
         nodes.add("Cast", levels, output="restored", to=TensorProto.UINT8)

@@ -6,19 +6,17 @@ Levels are rounded where Pillow and the runtime round them, so that the graph ha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dit4sr.export.whole.colour import TOP, matched, matched_by_nearest
 from dit4sr.export.whole.nodes import Nodes, Tensor
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.geometry import Size
 
-TOP = 255
-"""The highest level: a whole graph restores pictures of 8 bits."""
 _SHARPNESS = -0.5
 """Of Pillow's bicubic curve."""
 _BITS = 22
@@ -70,40 +68,23 @@ def whole_levels(nodes: Nodes, image: Tensor) -> Tensor:
     return nodes.add("Round", _within(nodes, nodes.affine(image, TOP / 2, TOP / 2)))
 
 
-def in_colours_of(nodes: Nodes, fix: ColourFix, content: Tensor, style: Tensor) -> Tensor:
-    """Levels ``[3, height, width]`` in the colours of others, to the nearest level."""
-    return _FIXES[fix](nodes, content, style)
+def in_colours_of(
+    nodes: Nodes, fix: ColourFix, content: Tensor, style: Tensor, *, by_nearest: bool = False
+) -> Tensor:
+    """Levels ``[3, height, width]`` in the colours of others.
+
+    The runtime rounds so that each channel keeps its mean, for which it goes through the levels one by one;
+    ``by_nearest`` does without that loop.
+    """
+    if fix is ColourFix.NONE:
+        return content
+    return matched_by_nearest(nodes, content, style) if by_nearest else matched(nodes, content, style)
 
 
 def refuse_unknown(fix: ColourFix) -> None:
     """Refuse a colour fix that has no nodes."""
-    if fix not in _FIXES:
+    known = (ColourFix.ADAIN, ColourFix.NONE)
+    if fix not in known:
         raise BadInputError(
-            f"colour fix {fix.value} in a whole graph", expected=" or ".join(known.value for known in _FIXES)
+            f"colour fix {fix.value} in a whole graph", expected=" or ".join(each.value for each in known)
         )
-
-
-def _adain(nodes: Nodes, content: Tensor, style: Tensor) -> Tensor:
-    (mean, spread), (style_mean, style_spread) = (_moments(nodes, each) for each in (content, style))
-    ratio = nodes.add("Div", style_spread, spread)
-    matched = nodes.add("Add", nodes.add("Mul", nodes.add("Sub", content, mean), ratio), style_mean)
-    return nodes.add("Round", _within(nodes, matched))
-
-
-def _moments(nodes: Nodes, levels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread of each channel, in levels; the runtime's, which divides by one less."""
-    axes = nodes.constant([1, 2], np.int64)
-    mean = nodes.add("ReduceMean", levels, axes, keepdims=1)
-    offsets = nodes.add("Sub", levels, mean)
-    squares = nodes.add("ReduceMean", nodes.add("Mul", offsets, offsets), axes, keepdims=1)
-    size = nodes.add("ReduceProd", nodes.cast(nodes.add("Shape", levels), np.float32), keepdims=0)
-    count = nodes.add("Div", size, nodes.constant(3))
-    of_fewer = nodes.add("Div", count, nodes.add("Sub", count, nodes.constant(1)))
-    variance = nodes.affine(nodes.add("Mul", squares, of_fewer), 1.0, 1e-5 * TOP * TOP)
-    return mean, nodes.add("Sqrt", variance)
-
-
-_FIXES: dict[ColourFix, Callable[[Nodes, Tensor, Tensor], Tensor]] = {
-    ColourFix.ADAIN: _adain,
-    ColourFix.NONE: lambda _nodes, content, _style: content,
-}

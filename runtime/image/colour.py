@@ -72,18 +72,18 @@ def _rounded(levels: Floats, counts: NDArray[np.intp]) -> Floats:
     for i in np.flatnonzero(counts):
         rest = float(levels[i] - whole[i])
         owed += rest * int(counts[i])
-        if 2 * owed > counts[i] and rest > _NOTHING:
+        if 2 * owed > counts[i] and rest > NOTHING:
             whole[i] += 1
             owed -= int(counts[i])
     return whole
 
 
 def _cut_off(levels: Floats) -> Floats:
-    whole: Floats = np.floor(levels + _NOTHING)
+    whole: Floats = np.floor(levels + NOTHING)
     return whole
 
 
-_NOTHING = 1e-4
+NOTHING = 1e-4
 """Of a level: what arithmetic leaves of whole ones in ``float32``."""
 
 _LEVELS_OF_DETAIL = 5

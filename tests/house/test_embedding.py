@@ -73,3 +73,43 @@ def test_what_fails_has_a_line_and_the_commands_exit_code(environment, tmp_path)
     run(restore, photo, tmp_path / "out.ppm", broken, expect=5)
     run(restore, photo, tmp_path / "out.ppm", DIT4SR_ENVIRONMENT=str(tmp_path), expect=3)
     assert not (tmp_path / "out.ppm").exists()
+
+
+EXTENSION = """
+#include <dit4sr.h>
+int side_of_output(const char *bundle) {
+    dit4sr_options options = {.size = sizeof options, .bundle = bundle};
+    dit4sr_upscaler *upscaler;
+    uint32_t width = 0, height = 0;
+    if (dit4sr_open(&options, &upscaler) || dit4sr_output_size(upscaler, 0, 10, 12, &width, &height))
+        return 0;
+    return dit4sr_close(upscaler, DIT4SR_CLOSE_WAITS) ? 0 : (int)width;
+}
+"""
+
+
+def test_an_extension_module_brings_no_second_python(environment, tmp_path):
+    """Loaded by a Python that holds its lock while it calls, as pybind11's and nanobind's do."""
+    (tmp_path / "extension.c").write_text(EXTENSION)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(extension LANGUAGES C)\n"
+        "find_package(dit4sr 0.1 REQUIRED)\nadd_library(extension MODULE extension.c)\n"
+        "target_link_libraries(extension dit4sr::module)\n"
+    )
+    place = run(environment / "bin" / "python", "-m", "dit4sr.native", "--cmake-dir").strip()
+    run(tool("cmake"), "-S", tmp_path, "-B", tmp_path / "build", f"-Ddit4sr_DIR={place}", CC=tool("gcc"))
+    run(tool("cmake"), "--build", tmp_path / "build")
+    library = tmp_path / "build" / "libextension.so"
+    assert b"libpython" not in library.read_bytes()
+    script = f"import ctypes; print(ctypes.PyDLL({str(library)!r}).side_of_output(None))"
+    assert run(environment / "bin" / "python", "-c", script) == "40\n"
+
+
+def test_a_python_without_dit4sr_is_no_place_to_find_it(environment, tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(none LANGUAGES C)\nfind_package(dit4sr REQUIRED)\n"
+    )
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "empty")
+    place = run(environment / "bin" / "python", "-m", "dit4sr.native", "--cmake-dir").strip()
+    python = f"-Ddit4sr_PYTHON={tmp_path / 'empty' / 'bin' / 'python'}"
+    run(tool("cmake"), "-S", tmp_path, "-B", tmp_path / "b", f"-Ddit4sr_DIR={place}", python, expect=1)

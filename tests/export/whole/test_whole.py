@@ -18,6 +18,8 @@ from support.runtime_system import CARD, write_toy_bundle
 from dit4sr.export.cli import command
 from dit4sr.export.engines.plans.graph import PreparedGraph
 from dit4sr.export.whole import request as whole_request
+from dit4sr.export.whole.colour import matched, matched_by_nearest
+from dit4sr.export.whole.nodes import Nodes
 from dit4sr.export.whole.picture import bicubic
 from dit4sr.export.whole.request import WholeRequest
 from dit4sr.runtime import Settings, Upscaler
@@ -25,6 +27,7 @@ from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.bundles.presets import Preset
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.image.colour import ColourFix
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,24 @@ def levels_apart(one: np.ndarray, other: np.ndarray) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
+def hold_to_upscaler(restored: np.ndarray, picture: np.ndarray, settings: Settings, seed: int) -> None:
+    """Within a level, and nearly everywhere equal.
+
+    A level that two graphs round otherwise, for its last bit, is one apart. Where the colour fix spreads
+    the levels, its table steps over some, and such a one can end two apart: one in 100,000 was seen.
+    """
+    with Upscaler(use_cache=False) as upscaler:
+        expected = upscaler.upscale(picture, seed=seed, settings=settings).picture
+    apart = np.abs(restored.astype(int) - expected.astype(int))
+    assert len(np.unique(expected)) > 200
+    if settings.colour is ColourFix.NONE:
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+    else:
+        assert apart.max() <= 2
+        assert (apart > 1).mean() < 1e-4
+
+
 CASES = {
     "as the bundle says": Settings(),
     "without guidance": Settings(guidance=1.0, steps=3),
@@ -61,14 +82,13 @@ CASES = {
     "a solver that remembers": Settings(steps=5, solver="dpmpp-2m"),
     "a preset that uses velocities again": Settings(preset="fast"),
     "the mean of the encoder": Settings(sample_posterior=False),
-    "no colour fix": Settings(colour="none"),
 }
 
 
 @pytest.mark.parametrize("is_unrolled", [False, True], ids=["loop", "unrolled"])
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_upscalers_picture_within_a_level(toy, tmp_path, case, is_unrolled):
-    settings, target = CASES[case], tmp_path / "whole.onnx"
+    settings, target = replace(CASES[case], colour="none"), tmp_path / "whole.onnx"
     request = WholeRequest(toy, target, settings, is_unrolled=is_unrolled)
     details = request.run().details
     picture = make_photo(8, 8)
@@ -83,7 +103,7 @@ def test_it_is_upscalers_picture_within_a_level(toy, tmp_path, case, is_unrolled
 
 @pytest.mark.parametrize("size", [(6, 6), (6, 9), (8, 8)])
 def test_small_photos_are_lifted_and_brought_back_as_by_upscaler(toy, tmp_path, size):
-    settings = Settings(tile=64)
+    settings = Settings(tile=64, colour="none")
     details = WholeRequest(toy, tmp_path / "whole.onnx", settings, size=size).run().details
     picture = make_photo(size[1], size[0])
     restored = answer(tmp_path / "whole.onnx", picture, drawn(settings, 1, details["noise"]))
@@ -93,15 +113,13 @@ def test_small_photos_are_lifted_and_brought_back_as_by_upscaler(toy, tmp_path, 
     assert levels_apart(restored, expected) <= (1 if size == (8, 8) else 2)
 
 
-def test_the_model_in_the_box_within_a_level(tmp_path):
+@pytest.mark.parametrize("colour", ["none", "adain"])
+def test_the_model_in_the_box_within_a_level(tmp_path, colour):
     """In halves: what the loop computes in is FP32, as in the runtime on a CPU."""
-    settings, picture = Settings(steps=3), sample("coffee", 64, 64)
+    settings, picture = Settings(steps=3, colour=colour), sample("coffee", 64, 64)
     details = WholeRequest(tiny_bundle(), tmp_path / "whole.onnx", settings).run().details
     restored = answer(tmp_path / "whole.onnx", picture, drawn(settings, 5, details["noise"]))
-    with Upscaler(use_cache=False) as upscaler:
-        expected = upscaler.upscale(picture, seed=5, settings=settings).picture
-    assert levels_apart(restored, expected) <= 1
-    assert len(np.unique(expected)) > 200
+    hold_to_upscaler(restored, picture, settings, seed=5)
 
 
 @pytest.mark.parametrize(("old", "new"), [(64, 256), (37, 150), (150, 37), (64, 64), (5, 80), (85, 64)])
@@ -110,6 +128,38 @@ def test_pictures_are_enlarged_as_pillow_does(old, new):
     expected = np.asarray(Image.fromarray(row).resize((new, 3), Image.Resampling.BICUBIC))
     exact = row.astype(np.float32) @ bicubic(old, new).T
     np.testing.assert_array_equal(np.floor(exact + 0.5).clip(0, 255), expected)
+
+
+def made_of(nodes: Nodes, output: str, **levels: np.ndarray) -> np.ndarray:
+    """What nodes make of pictures ``[height, width, 3]``."""
+    planes = {name: each.transpose(2, 0, 1).astype(np.float32) for name, each in levels.items()}
+    value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes.nodes,
+        "graph",
+        [value(name, kind, each.shape) for name, each in planes.items()],
+        [value(output, kind, None)],
+        nodes.constants,
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    [made] = onnxruntime.InferenceSession(model.SerializeToString()).run(None, planes)
+    return made.transpose(1, 2, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("spread", [10, 40, 200])
+def test_colours_are_the_runtimes_to_the_level(spread):
+    rng = np.random.default_rng(spread)
+    content, style = (
+        rng.normal(120 + i * 9, spread, (40, 52, 3)).clip(0, 255).astype(np.uint8) for i in (0, 1)
+    )
+    expected = ColourFix.ADAIN.apply(content, style)
+    nodes = Nodes()
+    np.testing.assert_array_equal(
+        made_of(nodes, matched(nodes, "content", "style"), content=content, style=style), expected
+    )
+    nodes = Nodes()
+    nearest = made_of(nodes, matched_by_nearest(nodes, "content", "style"), content=content, style=style)
+    assert levels_apart(nearest, expected) == 1
 
 
 def test_weights_of_gigabytes_lie_beside_the_graph(toy, tmp_path, monkeypatch):
@@ -158,18 +208,17 @@ def test_node_restores_with_one_call(tmp_path):
         run(npm, "install", "--ignore-scripts", "--prefix", tmp_path, "onnxruntime-node", seconds=900)
     except AssertionError as error:
         pytest.skip(f"not run: no onnxruntime-node to be had ({str(error)[-80:]})")
-    settings, picture = Settings(steps=2), sample("astronaut", 64, 64)
-    details = WholeRequest(tiny_bundle(), tmp_path / "whole.onnx", settings).run().details
-    noise = drawn(settings, 3, details["noise"])
-    (tmp_path / "picture").write_bytes(picture.tobytes())
-    (tmp_path / "noise").write_bytes(noise.tobytes())
     program = Path(__file__).parents[2] / "support" / "whole_graph.mjs"
-    files = [tmp_path / name for name in ("whole.onnx", "picture", "noise", "restored")]
-    printed = run(node, program, tmp_path, *files, json.dumps(dict(details)))
-    restored = np.frombuffer((tmp_path / "restored").read_bytes(), np.uint8).reshape(json.loads(printed))
-    with Upscaler(use_cache=False) as upscaler:
-        expected = upscaler.upscale(picture, seed=3, settings=settings).picture
-    assert levels_apart(restored, expected) <= 1
+    for colour in ("none", "adain"):
+        settings, picture = Settings(steps=2, colour=colour), sample("astronaut", 64, 64)
+        request = WholeRequest(tiny_bundle(), tmp_path / "whole.onnx", settings, replace=True)
+        details = request.run().details
+        (tmp_path / "picture").write_bytes(picture.tobytes())
+        (tmp_path / "noise").write_bytes(drawn(settings, 3, details["noise"]).tobytes())
+        files = [tmp_path / name for name in ("whole.onnx", "picture", "noise", "restored")]
+        printed = run(node, program, tmp_path, *files, json.dumps(dict(details)))
+        restored = np.frombuffer((tmp_path / "restored").read_bytes(), np.uint8).reshape(json.loads(printed))
+        hold_to_upscaler(restored, picture, settings, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ WRONG_PIXELS = {
     "16 bits that are not aligned": {"bits": 16, "width": 5, "stride": 31},
     "no size": {"size": 0},
     "a size of nothing known": {"size": 1 << 40},
+    "a size that ends within a field": {"size": 13},
 }
 
 
