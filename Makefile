@@ -84,6 +84,9 @@ plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8:
 	$(BIN)/dit4sr-export --system sd3-controlnet --random-weights 0 --no-verify --output demo/full-size-sd3-controlnet --force
 	$(BIN)/dit4sr-bench demo/full-size-sd3-controlnet --plan --baseline none \
 	  --json bench/results/plan-full-sd3-controlnet-fp16.json --force
+	$(BIN)/dit4sr-export --system dpir --random-weights 0 --no-verify --components image_clip,prepare,step \
+	  --output demo/full-size-dpir --force
+	$(BIN)/dit4sr-bench demo/full-size-dpir --plan --baseline none --json bench/results/plan-full-dpir-fp16.json --force
 	$(MAKE) tables
 
 triton-record: $(READY) $(TRITON)  ## measure the service anew beside the library: on a quiet machine, about five minutes
