@@ -17,6 +17,7 @@ from dit4sr.runtime.console.options import (
     NAME,
     NUMBER,
     PATH,
+    SOURCE,
     NumberType,
     backend_option,
     device_option,
@@ -74,7 +75,7 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
 
 @grouped_command(name="dit4sr-bench", examples=EXAMPLES)
-@click.argument("bundle", required=False, type=PATH)
+@click.argument("bundle", required=False, type=SOURCE)
 @group(
     "Input and output",
     option("--picture", type=PATH, help="Photo to restore; a sample by default."),
@@ -119,8 +120,8 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
         metavar="A,B",
         help=f"Some of {', '.join(BASELINES)}, or none; eager where torch is installed.",
     ),
-    option("--checkpoint", type=PATH, help="What it was made of, for a cold start in torch."),
-    option("--reference", type=PATH, metavar="BUNDLE", help="The FP32 bundle."),
+    option("--checkpoint", type=SOURCE, help="What it was made of, for a cold start in torch."),
+    option("--reference", type=SOURCE, metavar="BUNDLE", help="The FP32 bundle."),
     option(
         "--ablate",
         "ablations",

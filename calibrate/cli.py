@@ -13,6 +13,7 @@ from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
     NUMBER,
     PATH,
+    SOURCE,
     force_option,
     guidance_option,
     json_option,
@@ -50,7 +51,7 @@ EXAMPLES = (
 
 
 @grouped_command(name="dit4sr-calibrate", examples=EXAMPLES)
-@click.argument("bundle", required=False, type=PATH)
+@click.argument("bundle", required=False, type=SOURCE)
 @group(
     "Input and output",
     option("-o", "--output", type=PATH, help="Folder for the result; BUNDLE-PRECISION here."),

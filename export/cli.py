@@ -13,7 +13,15 @@ from dit4sr.export.engines.registry import BUILDERS, EngineRequests, engine_opti
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, add_options, group, grouped_command, option, without
 from dit4sr.runtime.console.names import NamesType
-from dit4sr.runtime.console.options import PATH, force_option, json_option, preset_option, typed_options
+from dit4sr.runtime.console.options import (
+    HUB_NAME,
+    PATH,
+    SOURCE,
+    force_option,
+    json_option,
+    preset_option,
+    typed_options,
+)
 from dit4sr.runtime.console.output import check_target, command_line, print_result
 from dit4sr.runtime.console.progress import show_progress
 from dit4sr.runtime.console.requirements import require, require_onnxruntime
@@ -22,6 +30,7 @@ from dit4sr.runtime.serving.options import SERVING, served_model
 
 if TYPE_CHECKING:
     from dit4sr.export.request import ExportRequest
+    from dit4sr.runtime.hub.name import HubName
 
 # torch, diffusers and onnx take seconds to import: each mode imports what it needs, and --help nothing.
 # ruff: noqa: PLC0415
@@ -40,7 +49,7 @@ CALIBRATED = ("fp8", "int8")
 
 
 @grouped_command(name="dit4sr-export", examples=EXAMPLES)
-@click.argument("checkpoint", required=False, type=PATH)
+@click.argument("checkpoint", required=False, type=SOURCE)
 @group(
     "Input and output",
     option("-o", "--output", type=PATH, help="Folder for the bundle; named after the checkpoint by default."),
@@ -104,11 +113,11 @@ CALIBRATED = ("fp8", "int8")
         show_default=True,
         help="Of --describe and --whole: two rows or one.",
     ),
-    option("--inspect", "inspected", type=PATH, metavar="BUNDLE", help="Print what is inside a bundle."),
+    option("--inspect", "inspected", type=SOURCE, metavar="BUNDLE", help="Print what is inside a bundle."),
     option(
         "--verify",
         "verified",
-        type=PATH,
+        type=SOURCE,
         metavar="BUNDLE",
         help="Hold a bundle's files against its digests.",
     ),
@@ -136,6 +145,16 @@ CALIBRATED = ("fp8", "int8")
     ),
 )
 @group("Serving", *SERVING)
+@group(
+    "Sharing",
+    option(
+        "--push",
+        "pushed_to",
+        type=HUB_NAME,
+        metavar="hf://OWNER/NAME",
+        help="Also send the bundle, which may be CHECKPOINT itself, to the Hugging Face Hub.",
+    ),
+)
 @click.version_option(package_name="dit4sr")
 def command(
     *,
@@ -146,7 +165,7 @@ def command(
     json_file: str | None,
     **options: Any,
 ) -> None:
-    """Turn a CHECKPOINT (a diffusers folder or a .safetensors file) into a bundle.
+    """Turn a CHECKPOINT (a diffusers folder, a .safetensors file or hf://owner/name) into a bundle.
 
     Without CHECKPOINT, the built-in dit4sr-tiny is exported: small, and trained to be looked at.
     """
@@ -171,6 +190,11 @@ def command(
         return
     if idle := typed_options().keys() & {"unrolled", "preset", "prompt"}:
         raise click.UsageError(f"--{min(idle)} is for --whole")
+    if options["pushed_to"]:
+        require("huggingface_hub", extra="hub")
+        if _is_bundle(options["checkpoint"]) and not options["engines"]:
+            _push(options["checkpoint"], options["pushed_to"])
+            return
     require("torch", "diffusers", "onnx", "onnxscript", "safetensors", extra="export")
     if is_description:
         _describe(options, json_file)
@@ -259,6 +283,20 @@ def _export(options: dict[str, Any], json_file: str | None) -> None:
         click.echo("no checkpoint: exporting dit4sr-tiny, which comes in the box", err=True)
     outcome = _request(options).run(show_progress)
     print_result(outcome.words, to_json(outcome.manifest), json_file)
+    if options["pushed_to"]:
+        _push(outcome.bundle, options["pushed_to"])
+
+
+def _is_bundle(path: Path | None) -> bool:
+    from dit4sr.runtime.bundles.manifest import MANIFEST
+
+    return path is not None and (path / MANIFEST).is_file()
+
+
+def _push(bundle: Path, name: HubName) -> None:
+    from dit4sr.export.sharing import push
+
+    click.echo(f"{name}: {push(bundle, name)}", err=True)
 
 
 def _request(options: dict[str, Any]) -> ExportRequest:
@@ -293,7 +331,9 @@ def _refuse_idle_options(options: dict[str, Any]) -> None:
 
 def _repeatable_command() -> str:
     """The command line without where it wrote: the same export anywhere is the same bundle."""
-    return command_line("dit4sr-export", without(command, sys.argv[1:], {"output", "force", "json_file"}))
+    return command_line(
+        "dit4sr-export", without(command, sys.argv[1:], {"output", "force", "json_file", "pushed_to"})
+    )
 
 
 if __name__ == "__main__":

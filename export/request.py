@@ -25,6 +25,7 @@ Progress = Callable[[str], None]
 class Outcome:
     """A bundle that was written or added to, and what is to be said of it."""
 
+    bundle: Path
     manifest: Manifest
     words: str
 
@@ -80,7 +81,7 @@ class ExportRequest:
         manifest = export_bundle(pipeline, config, progress=progress)
         if self.engines:
             manifest = self.engines.add_to(output, pipeline, progress)
-        return _outcome(manifest, _sentence(output, manifest))
+        return _outcome(output, manifest, _sentence(output, manifest))
 
     def _add_engines_to_bundle(self, bundle: Path, progress: Progress) -> Outcome:
         if self.engines is None:
@@ -125,11 +126,11 @@ def _sentence(output: Path, manifest: Manifest) -> str:
 
 
 def _with_engines(bundle: Path, manifest: Manifest) -> Outcome:
-    return _outcome(manifest, f"{bundle}: {', '.join(_built(manifest))}")
+    return _outcome(bundle, manifest, f"{bundle}: {', '.join(_built(manifest))}")
 
 
-def _outcome(manifest: Manifest, sentence: str) -> Outcome:
-    return Outcome(manifest, "\n".join(filter(None, [sentence, format_accounts(manifest.engines)])))
+def _outcome(bundle: Path, manifest: Manifest, sentence: str) -> Outcome:
+    return Outcome(bundle, manifest, "\n".join(filter(None, [sentence, format_accounts(manifest.engines)])))
 
 
 def _built(manifest: Manifest) -> list[str]:

@@ -16,6 +16,7 @@ from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.files.names import checked_name
 
 AUTO = "auto"
+HUB = "hf://"
 DEVICES = (AUTO, "cpu", "cuda")
 
 
@@ -32,7 +33,35 @@ class NameType(click.ParamType):  # type: ignore[type-arg]  # generic only from 
         return self._kind(checked_name(value))
 
 
-PATH, NAME = NameType(Path), NameType(str)
+class SourceType(NameType):
+    """A bundle or checkpoint: a folder or file here or, only where it is written so, ``hf://owner/name``."""
+
+    def __init__(self) -> None:
+        super().__init__(Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """The path of what is here, after fetching it where it was not."""
+        if not str(value).startswith(HUB):
+            return super().convert(value, param, ctx)
+        from dit4sr.runtime.hub.fetching import fetched  # noqa: PLC0415 - few write so
+        from dit4sr.runtime.hub.name import HubName  # noqa: PLC0415
+
+        return fetched(HubName.of(value), lambda line: click.echo(line, err=True))
+
+
+class HubNameType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.2 on
+    """A name on the hub, of something that need not be there yet."""
+
+    name = "hub"
+
+    def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> Any:
+        """The name in its parts."""
+        from dit4sr.runtime.hub.name import HubName  # noqa: PLC0415 - few write so
+
+        return HubName.of(value)
+
+
+PATH, NAME, SOURCE, HUB_NAME = NameType(Path), NameType(str), SourceType(), HubNameType()
 
 
 class NumberType(click.FloatRange):

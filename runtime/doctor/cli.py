@@ -9,6 +9,7 @@ import click
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
     PATH,
+    SOURCE,
     force_option,
     json_option,
     steps_option,
@@ -27,7 +28,7 @@ EXAMPLES = (
 
 
 @grouped_command(name="doctor", examples=EXAMPLES)
-@click.argument("bundle", required=False, type=PATH)
+@click.argument("bundle", required=False, type=SOURCE)
 @group(
     "Input and output",
     option("--verify", is_flag=True, help="Hold the bundle's files against their digests; else their sizes."),

@@ -48,7 +48,7 @@ def measured(clients: tuple[int, ...], requests: int, instances: int = 1) -> dic
     return {
         "measured": date.today().isoformat(),
         "machine": {"processor": processor_name(), "cores": len(os.sched_getaffinity(0))},
-        "load_of_others": os.getloadavg()[0],
+        "load_average": os.getloadavg()[0],
         "server": "tritonserver 2.51.0, Python backend",
         "versions": {each: metadata.version(each) for each in ("dit4sr", "onnxruntime")},
         "picture": f"{SIDE}×{SIDE} to {4 * SIDE}×{4 * SIDE}, one step, dit4sr-tiny",

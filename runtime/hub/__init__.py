@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: what ``hf://owner/name[@revision]`` means. Asked only for what is written so."""
