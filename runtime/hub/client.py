@@ -34,34 +34,39 @@ def hub_client() -> Any:
 @contextmanager
 def one_line_about(name: HubName) -> Iterator[None]:
     """Turn whatever the client raises into one line."""
-    from huggingface_hub import errors  # noqa: PLC0415 - as above
-
     try:
         yield
-    except (Dit4srError, KeyboardInterrupt, MemoryError):
-        raise
-    except errors.HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", 0)
-        if status >= 500:
-            raise UnreachableError(f"{name}: the hub answers {status}", fix="try again later") from None
-        raise BadInputError(
-            f"{name}: the hub answers {status}",
-            expected="a repository and a revision that are there and open to you",
-            fix="check the name; for what is not public, hf auth login or HF_TOKEN",
-        ) from None
-    except errors.OfflineModeIsEnabled:
-        raise UnreachableError(f"{name} is not asked for: HF_HUB_OFFLINE is set", fix="unset it") from None
-    except errors.LocalTokenNotFoundError:
-        raise BadInputError(f"{name}: nobody is logged in", fix="hf auth login, or set HF_TOKEN") from None
-    except OSError as error:
-        if error.errno is not None:
-            raise  # a disk that is full, and the like
-        raise _unreachable(name, error) from None
     except Exception as error:
-        raise _unreachable(name, error) from None
+        is_ours = isinstance(error, (Dit4srError, MemoryError))
+        if is_ours or (isinstance(error, OSError) and error.errno is not None):  # such as a full disk
+            raise
+        raise _explained(name, _root_of(error)) from None
 
 
-def _unreachable(name: HubName, error: Exception) -> UnreachableError:
-    """What the client's library for HTTP says, which has classes of its own for it."""
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return UnreachableError(f"{name} cannot be reached ({reason})", fix="check the network")
+def _root_of(error: BaseException) -> BaseException:
+    """What was first: the client wraps failures in advice of its own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _explained(name: HubName, error: BaseException) -> Dit4srError:
+    from huggingface_hub import errors  # noqa: PLC0415 - only who writes hf:// needs it
+
+    match error:
+        case errors.OfflineModeIsEnabled():
+            return UnreachableError(f"{name} is not asked for: HF_HUB_OFFLINE is set", fix="unset it")
+        case errors.LocalTokenNotFoundError():
+            return BadInputError(f"{name}: nobody is logged in", fix="hf auth login, or set HF_TOKEN")
+    # Errors of the client, and of its library for HTTP, have what the hub answered, if it did.
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return UnreachableError(f"{name} cannot be reached ({reason})", fix="check the network")
+    if status >= 500:
+        return UnreachableError(f"{name}: the hub answers {status}", fix="try again later")
+    return BadInputError(
+        f"{name}: the hub answers {status}",
+        expected="a repository and a revision that are there and open to you",
+        fix="check the name; for what is not public, hf auth login or HF_TOKEN",
+    )

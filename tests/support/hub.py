@@ -22,6 +22,8 @@ class Hub:
         self.branches: dict[tuple[str, str], str] = {}
         self.requests: list[str] = []
         self.created: list[dict] = []
+        self.withheld = ""
+        """A file that the hub refuses to hand out."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
         self.server.block_on_close = False  # the client keeps its connections
@@ -95,6 +97,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             found = hub.found(repo, revision)
             if found is None or path not in found[1]:
                 return self.answer(404, {"error": path}, X_Error_Code="EntryNotFound")
+            if path == hub.withheld:
+                return self.answer(403, {"error": path})
             content = found[1][path]
             etag = f'"{hashlib.sha1(content).hexdigest()}"'
             return self.answer(200, content, ETag=etag, X_Repo_Commit=found[0])

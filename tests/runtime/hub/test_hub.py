@@ -83,6 +83,24 @@ def test_only_what_the_manifest_names_is_fetched_and_only_once(hub):
     assert [request for request in hub.requests if "resolve" in request] == []
 
 
+def test_a_fetch_that_was_cut_short_goes_on(hub, tmp_path):
+    hub.commit("someone/tiny", tiny_files())
+    hub.withheld = "onnx/step.onnx.data"
+    with pytest.raises(BadInputError, match="the hub answers 403"):
+        fetched(NAME)
+    got = {path for path in tiny_files() if list((tmp_path / "cache").rglob(f".tiny.partial/{path}"))}
+    assert got
+    assert not list((tmp_path / "cache").rglob("*/tiny/manifest.json"))
+    hub.withheld = ""
+    hub.requests.clear()
+    assert files_in(fetched(NAME)) == tiny_files().keys()
+    asked = {
+        request.rpartition("/resolve/")[2].partition("/")[2] for request in hub.requests if "GET" in request
+    }
+    assert "onnx/step.onnx.data" in asked
+    assert not asked & got
+
+
 def test_a_branch_is_looked_up_again_and_a_commit_never(hub):
     first = hub.commit("someone/tiny", tiny_files())
     at_first = fetched(NAME)
