@@ -26,7 +26,7 @@ from support.triton.server import Triton, analyser, require_triton
 
 from dit4sr.runtime import Upscaler
 from dit4sr.runtime.bundles.built_in import tiny_bundle
-from dit4sr.runtime.machine.host import processor_name
+from dit4sr.runtime.machine.host import processor_name, usable_cores
 from dit4sr.runtime.serving.config import Instances
 from dit4sr.runtime.serving.repository import ServedModel
 
@@ -37,17 +37,20 @@ SIDE = 24
 def measured(clients: tuple[int, ...], requests: int, instances: int = 1) -> dict[str, Any]:
     """Seconds and pictures a second by number of clients, of the service and of the library."""
     require_triton()
+    served, bare = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         repository = folder / "models"
         ServedModel(tiny_bundle(), repository, MODEL, instances=Instances("cpu", instances)).write()
-        with Triton(repository, folder) as server:
-            served = [_analysed(server, folder / str(count), count, requests) for count in clients]
-        with Upscaler(threads=max(1, len(os.sched_getaffinity(0)) // instances)) as upscaler:
-            bare = [_timed(upscaler, count, requests) for count in clients]
+        threads = max(1, int(usable_cores()) // instances)
+        with Triton(repository, folder) as server, Upscaler(threads=threads) as upscaler:
+            # In turns, for what else the machine does changes; who is not asked does nothing.
+            for count in clients:
+                served.append(_analysed(server, folder / str(count), count, requests))
+                bare.append(_timed(upscaler, count, requests))
     return {
         "measured": date.today().isoformat(),
-        "machine": {"processor": processor_name(), "cores": len(os.sched_getaffinity(0))},
+        "machine": {"processor": processor_name(), "cores": usable_cores()},
         "load_average": os.getloadavg()[0],
         "server": "tritonserver 2.51.0, Python backend",
         "versions": {each: metadata.version(each) for each in ("dit4sr", "onnxruntime")},
