@@ -21,9 +21,9 @@ $(READY): pyproject.toml constraints.txt
 
 # A Triton Inference Server for tests, 0.3 GB. Where there is none for this machine, they are skipped and say so.
 INSTALL_TRITON := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/triton
-$(TRITON): tests/support/triton/requirements-clients.txt tests/support/triton/requirements-server.txt | $(READY)
-	@$(INSTALL_TRITON) -r tests/support/triton/requirements-clients.txt \
-	  && $(INSTALL_TRITON)/server -r tests/support/triton/requirements-server.txt \
+$(TRITON): tests/support/triton_server/requirements-clients.txt tests/support/triton_server/requirements-server.txt | $(READY)
+	@$(INSTALL_TRITON) -r tests/support/triton_server/requirements-clients.txt \
+	  && $(INSTALL_TRITON)/server -r tests/support/triton_server/requirements-server.txt \
 	  || { rm -rf .venv/triton; echo "no Triton Inference Server for this machine: its tests are skipped"; }
 	@mkdir -p .venv/triton && touch $@
 
@@ -90,7 +90,7 @@ plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8:
 	$(MAKE) tables
 
 triton-record: $(READY) $(TRITON)  ## measure the service anew beside the library: on a quiet machine, about five minutes
-	PYTHONPATH=tests $(BIN)/python -m support.triton.load bench/results/triton-cpu.json
+	PYTHONPATH=tests $(BIN)/python -m support.triton_server.load bench/results/triton-cpu.json
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/
 	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md docs/systems.md

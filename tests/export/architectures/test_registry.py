@@ -70,7 +70,7 @@ def test_a_checkpoint_finds_its_architecture(tmp_path):
     ours = open_checkpoint(write_checkpoint(tmp_path / "ours", smallest_config()))
     assert architectures.detect(toy).name == "toy"
     assert architectures.detect(ours).name == "dit4sr"
-    assert list(architectures.known()) == ["dit4sr", "sd3-controlnet", "toy"]
+    assert list(architectures.known()) == ["dit4sr", "dpir", "sd3-controlnet", "toy"]
 
 
 def test_without_its_folder_a_toy_is_nobodys(tmp_path, capsys):

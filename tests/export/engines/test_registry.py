@@ -19,7 +19,7 @@ from dit4sr.export.engines.tensorrt.config import TensorRtConfig
 from dit4sr.export.engines.tensorrt_rtx.config import RtxConfig
 from dit4sr.runtime.errors import BadInputError
 
-GENERAL = {"components": ("step",), "no_verify": True}
+GENERAL = {"components": ("step",), "no_verify": True, "text_tokens": None}
 """What the exporter's command brings of its own."""
 
 

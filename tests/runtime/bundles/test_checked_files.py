@@ -291,6 +291,6 @@ def test_stored_prompts_are_what_was_hashed(tiny, swap, change):
 def test_tokenizers_are_what_was_hashed(tmp_path, swap, change):
     path = add_text_encoders(write_toy_bundle(tmp_path / "b"))
     with Upscaler(path, use_cache=False) as upscaler:
-        expected = upscaler._text._tokens("a cat")
+        expected = upscaler._text._tokens("a cat", None)
         swap.wanted, swap.change = "tokenizers/t5/tokenizer.json", change
-        np.testing.assert_array_equal(upscaler._text._tokens("a cat"), expected)
+        np.testing.assert_array_equal(upscaler._text._tokens("a cat", None), expected)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from support.photos import make_photo
-from support.triton.asking import MODEL
-from support.triton.server import Triton, require_triton
+from support.triton_server.asking import MODEL
+from support.triton_server.server import Triton, require_triton
 
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.serving.config import Instances

@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 import pytest
 from support.processes import children, has_ended
-from support.triton.asking import MODEL, Client
-from support.triton.load import measured
+from support.triton_server.asking import MODEL, Client
+from support.triton_server.load import measured
 
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from support.triton.asking import MODEL, PROTOCOLS, Client
+from support.triton_server.asking import MODEL, PROTOCOLS, Client
 
 from dit4sr.runtime import Upscaler
 

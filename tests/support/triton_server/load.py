@@ -1,6 +1,6 @@
 """The service under load beside the bare library: what `bench/results/triton-cpu.json` records.
 
-PYTHONPATH=tests python -m support.triton.load bench/results/triton-cpu.json
+PYTHONPATH=tests python -m support.triton_server.load bench/results/triton-cpu.json
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 from support.photos import make_photo
-from support.triton.asking import MODEL
-from support.triton.server import Triton, analyser, require_triton
+from support.triton_server.asking import MODEL
+from support.triton_server.server import Triton, analyser, require_triton
 
 from dit4sr.runtime import Upscaler
 from dit4sr.runtime.bundles.built_in import tiny_bundle
