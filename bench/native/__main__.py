@@ -14,6 +14,8 @@ from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.machine.host import processor_name, usable_cores
 
 SIDE = 64
+MANY_THREADS, OF_EACH, TURNS = 8, 50, 2
+"""More callers than cores: what a service has."""
 
 
 @click.command(name="python -m dit4sr.bench.native")
@@ -30,6 +32,7 @@ def command(output: Path, threads: int, requests: int, rounds: int) -> None:
             "machine": {"cpu": processor_name(), "cores": usable_cores()},
             "bundle": "dit4sr-tiny",
             "throughput": throughput(program, Work(bundle, threads, requests, SIDE, SIDE), rounds),
+            "throughput_of_many": throughput(program, Work(bundle, MANY_THREADS, OF_EACH, SIDE, SIDE), TURNS),
             "first_picture": first_picture(program, bundle, rounds, (SIDE, SIDE)),
             "overhead": overhead(library, bundle, (SIDE, SIDE), 5 * rounds),
         }
