@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dit4sr.runtime.image.restored import Restored
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
+
+# From 1.29 on, ONNX Runtime tells its maker of every session, unless this was said before it is imported.
+# Nobody who restores a photo has asked for that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["Restored", "Settings", "Upscaler"]
 
