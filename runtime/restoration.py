@@ -18,6 +18,18 @@ class CancelledError(Exception):
     """The caller asked to stop: no failure, so none of the errors that have an exit code."""
 
 
+class CancelWhen(threading.Event):
+    """A cancel that others know of, in C or at a server: set when they say so."""
+
+    def __init__(self, is_cancelled: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_cancelled = is_cancelled
+
+    def is_set(self) -> bool:
+        """Ask them."""
+        return self._is_cancelled()
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a picture is, counted in runs of an engine; `prepare`'s are not counted."""

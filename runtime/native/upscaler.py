@@ -14,12 +14,11 @@ from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.inputs import photo_of
 from dit4sr.runtime.image.restored import Restored
 from dit4sr.runtime.native.answers import answered
-from dit4sr.runtime.native.cancelling import HostCancel
 from dit4sr.runtime.native.log import LOG, WARNING
 from dit4sr.runtime.native.tensors import capsule_with, lends_tensors, levels_of
 from dit4sr.runtime.native.wishes import Wishes
 from dit4sr.runtime.plan import Plan
-from dit4sr.runtime.restoration import Progress
+from dit4sr.runtime.restoration import CancelWhen, Progress
 from dit4sr.runtime.settings import TileSizes
 from dit4sr.runtime.upscaler import Upscaler
 
@@ -143,7 +142,7 @@ class NativeUpscaler:
             seed=wishes.seed,
             settings=wishes.settings,
             progress=progress,
-            cancel=HostCancel(is_cancelled),
+            cancel=CancelWhen(is_cancelled),
         )
         LOG.tell(WARNING, restored.warnings)
         return restored

@@ -20,8 +20,7 @@ from dit4sr.runtime.errors import (
     known_failure,
 )
 from dit4sr.runtime.machine.host import usable_cores
-from dit4sr.runtime.native.cancelling import HostCancel
-from dit4sr.runtime.restoration import CancelledError, Progress
+from dit4sr.runtime.restoration import CancelledError, CancelWhen, Progress
 from dit4sr.runtime.serving.letter import Letter
 from dit4sr.runtime.serving.meters import Meters
 from dit4sr.runtime.serving.parameters import Parameters
@@ -107,7 +106,7 @@ class TritonPythonModel:
         """The answer to a request; an error is one too, and the next request meets nothing of it."""
         codes, error_of = self._utils.TritonError, self._failed
         try:
-            return self._restored(request, HostCancel(is_cancelled), tell)
+            return self._restored(request, CancelWhen(is_cancelled), tell)
         except CancelledError as error:
             return error_of("cancelled", str(error), codes.CANCELLED)
         except Exception as error:

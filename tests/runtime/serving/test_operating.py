@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import shutil
 import threading
@@ -16,6 +17,7 @@ from support.triton_server.asking import MODEL, Client
 from support.triton_server.load import measured
 
 from dit4sr.runtime.bundles.built_in import tiny_bundle
+from dit4sr.runtime.serving.config import Instances
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +68,36 @@ def test_a_decoupled_model_streams_its_progress_and_can_be_cancelled(serve, phot
         answers.get(timeout=120)
         client.plain.stop_stream(cancel_requests=True)
         wait_until(lambda: counted(server, "dit4sr_pictures", 'outcome="cancelled"') == 1)
+
+
+def streamed(server, photo, names, steps):
+    """Whose progress came when, of pictures that are asked for at once."""
+    came = queue.Queue()
+    with Client(server.grpc, "grpc", MODEL) as client:
+        client.plain.start_stream(lambda result, error: came.put((result, error)))
+        for name in names:
+            client.plain.async_stream_infer(MODEL, client.inputs(picture=photo, steps=steps), request_id=name)
+        told, open_ones = [], set(names)
+        while open_ones:
+            result, error = came.get(timeout=120)
+            assert error is None
+            name = result.get_response().id
+            told.append(name)
+            if result.as_numpy("picture") is not None:
+                open_ones.remove(name)
+        client.plain.stop_stream()
+    return told
+
+
+def turns(told):
+    return sum(one != other for one, other in itertools.pairwise(told))
+
+
+def test_the_rate_limiter_lets_several_instances_run_one_picture_at_a_time(serve, photo):
+    both = {"instances": Instances("cpu", 2), "is_decoupled": True}
+    assert turns(streamed(serve(**both), photo, "ab", steps=40)) > 1, "two instances run at once"
+    limited = serve("--rate-limit=execution_count", **both)
+    assert turns(streamed(limited, photo, "ab", steps=40)) == 1
 
 
 def test_unloading_frees_the_memory_and_loading_answers_again(serve, photo):
