@@ -8,11 +8,12 @@ from dit4sr.runtime.bundles.schema import SchemaError
 
 TEXT_ENCODERS = ("text_clip_l", "text_clip_g", "text_t5")
 """The only encoders there were, in the order in which they were joined whatever the manifest said."""
+ADDED_SINCE = {"architecture", "text_encoders", "image_encoders", "views", "lighter_step"}
 
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """Return a parsed manifest of version 1 as version 2 would have written it."""
-    if known := sorted(values.keys() & {"architecture", "text_encoders"}):
+    if known := sorted(values.keys() & ADDED_SINCE):
         raise SchemaError(f"the document is of version 1 and has an unknown field {known[0]!r}")
     components = values.get("components")
     present = components if isinstance(components, dict) else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from support.manifests import CARD, CONFIG, write_bundle
 
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import MANIFEST, ArchitectureRecord, Manifest, View, read_manifest
+from dit4sr.runtime.bundles.manifest_v1 import ADDED_SINCE
 from dit4sr.runtime.errors import IntegrityError
 
 
@@ -70,7 +71,14 @@ def test_a_manifest_of_version_1_is_written_as_one_of_version_2(tmp_path):
     assert [name for name in new if name in old] == list(old)
 
 
-@pytest.mark.parametrize("addition", [{"architecture": None}, {"text_encoders": []}, {"later": 1}])
+ADDITIONS = [{name: None} for name in sorted(ADDED_SINCE)]
+
+
+def test_what_was_added_since_version_1_is_named():
+    assert {field.name for field in fields(Manifest)} - ADDED_SINCE == set(version_1("step"))
+
+
+@pytest.mark.parametrize("addition", [*ADDITIONS, {"later": 1}])
 def test_version_1_never_said_what_version_2_says(tmp_path, addition):
     with pytest.raises(IntegrityError, match=f"unknown field '{next(iter(addition))}'"):
         read(tmp_path, version_1("step") | addition)
