@@ -18,6 +18,8 @@ from support.small_system import small_dual_prompted_system
 from dit4sr.export import architectures
 from dit4sr.export.architectures.dpir.config import READING, SMALLEST
 from dit4sr.export.cli import command
+from dit4sr.export.engines.inductor.builder import add_to as add_packages
+from dit4sr.export.engines.inductor.config import InductorConfig
 from dit4sr.export.engines.tensorrt_rtx.builder import add_to
 from dit4sr.export.engines.tensorrt_rtx.config import RtxConfig
 from dit4sr.export.exporter import ExportConfig, export_bundle
@@ -115,6 +117,18 @@ def test_nvidias_compiler_fuses_every_attention(half):
     assert set(accounts["step"].products) == {"fp16"}
     groups = {group.group for group in accounts["step"].groups}
     assert {"image MLP", "prompt MLP", "attention"} <= groups
+
+
+@pytest.mark.slow
+def test_torchs_compiler_packs_the_network_and_the_image_tower(half):
+    """Held against torch while it is built, relative to what half precision errs."""
+    config = InductorConfig(device="cpu", branches=(2,), components=("image_clip", "prepare", "step"))
+    add_packages(half, small_dual_prompted_system(), config)
+    engines = [each for each in Bundle.open(half.path).manifest.engines if each.backend == "inductor"]
+    assert [engine.component for engine in engines] == ["image_clip", "prepare", "step"]
+    for engine in engines:
+        assert engine.verification
+        assert all(0 < check.error <= check.allowed for check in engine.verification)
 
 
 def test_json_of_the_manifest_is_read_back(half):
