@@ -287,8 +287,9 @@ class Upscaler:
             sampler.prepare(engine)
         with self._engine("step", work) as engine, self._lighter_step() as lighter:
             latent = sampler.sample(engine, noise, work.tick, lighter)
+        depth = settings.colour.depth(enlarged, cuts_off=settings.cuts_off)
         with self._engine("vae_decoder", work) as engine:
-            picture = coder.decode(engine.context(), latent, plan.vae_tiling, enlarged.dtype)
+            picture = coder.decode(engine.context(), latent, plan.vae_tiling, depth)
         with work.timed("colour"):
             picture = settings.colour.apply(picture, enlarged, cuts_off=settings.cuts_off)
         return work.geometry.finish(picture)

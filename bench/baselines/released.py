@@ -17,6 +17,7 @@ from dit4sr.export import architectures
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.console.command import run_process
+from dit4sr.runtime.image.colour import ColourFix
 from dit4sr.runtime.image.photo import Picture
 
 # torch takes seconds to import, and is needed only by those who ask for a baseline.
@@ -71,23 +72,15 @@ def restore(
                 velocity = answers[:1] + guidance * (answers[1:] - answers[:1])
             latent = scheduler.step(velocity, time, latent).prev_sample
         decoded = vae.decoder(latent / card.scaling + card.shift)[0].permute(1, 2, 0)
-        pixels = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().byte().numpy()
-    return _adain(pixels, np.asarray(low))
+        levels = ((decoded / 2 + 0.5).clamp(0, 1) * 65535).round().numpy()
+    # Ours: theirs drops decimals, which would hide what the networks differ by.
+    return ColourFix.ADAIN.apply(levels.astype(np.uint16), np.asarray(low))
 
 
 def _enlarged(picture: Picture, card: ModelCard, scale: int = 4) -> Image.Image:
     image = Image.fromarray(picture)
     size = tuple(side * scale // card.vae_factor * card.vae_factor for side in image.size)
     return image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
-
-
-def _adain(content: Picture, style: Picture) -> Picture:
-    """The released colour correction: means and spreads of the low-resolution picture."""
-    values, wanted = content / 255.0, style / 255.0
-    moved = (values - values.mean((0, 1))) / np.sqrt(values.var((0, 1), ddof=1) + 1e-5)
-    fixed = moved * np.sqrt(wanted.var((0, 1), ddof=1) + 1e-5) + wanted.mean((0, 1))
-    restored: Picture = (fixed.clip(0, 1) * 255).astype(np.uint8)
-    return restored
 
 
 @click.command()

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from dit4sr.export.whole.colour import TOP
 from dit4sr.export.whole.nodes import Nodes, Tensor
-from dit4sr.export.whole.picture import in_colours_of, resized, whole_levels
+from dit4sr.export.whole.picture import coloured, resized
 from dit4sr.runtime.bundles.bundle import Bundle
 from dit4sr.runtime.image.geometry import Geometry
 from dit4sr.runtime.plan import Plan
@@ -67,8 +67,8 @@ class WholeGraph:
         latent = nodes.add("Div", latent, nodes.constant(card.scaling))
         latent = nodes.add("Add", latent, nodes.constant(card.shift))
         decoded = self._inline(nodes, "vae_decoder", {"latent": latent})["image"]
-        levels = whole_levels(nodes, nodes.reshaped(decoded, [3, height, width]))
-        levels = in_colours_of(nodes, self.settings.colour, levels, style, by_nearest=self.is_unrolled)
+        decoded = nodes.reshaped(decoded, [3, height, width])
+        levels = coloured(nodes, self.settings.colour, decoded, style)
         levels = resized(nodes, levels, [geometry.work, geometry.final])
         levels = nodes.add("Transpose", levels, perm=[1, 2, 0])
         nodes.add("Cast", levels, output="restored", to=TensorProto.UINT8)

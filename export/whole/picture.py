@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dit4sr.export.whole.colour import TOP, matched, matched_by_nearest
+from dit4sr.export.whole.colour import TOP, matched
 from dit4sr.export.whole.nodes import Nodes, Tensor
 from dit4sr.runtime.errors import BadInputError
 from dit4sr.runtime.image.colour import ColourFix
@@ -19,6 +19,8 @@ from dit4sr.runtime.image.geometry import Size
 
 _SHARPNESS = -0.5
 """Of Pillow's bicubic curve."""
+_FINE = 65535
+"""The highest level of what the colour fix is given, as in the runtime."""
 _BITS = 22
 """After the point, of the weights that Pillow resizes pictures of 8 bits with."""
 
@@ -59,26 +61,21 @@ def rounded_up(nodes: Nodes, x: Tensor) -> Tensor:
     return _within(nodes, nodes.add("Floor", nodes.add("Add", x, nodes.constant(0.5))))
 
 
-def _within(nodes: Nodes, x: Tensor) -> Tensor:
-    return nodes.add("Clip", x, nodes.constant(0), nodes.constant(TOP))
+def _within(nodes: Nodes, x: Tensor, top: int = TOP) -> Tensor:
+    return nodes.add("Clip", x, nodes.constant(0), nodes.constant(top))
 
 
-def whole_levels(nodes: Nodes, image: Tensor) -> Tensor:
-    """Levels of a decoded image from -1 to 1, as the runtime rounds them: halves to the even one."""
-    return nodes.add("Round", _within(nodes, nodes.affine(image, TOP / 2, TOP / 2)))
-
-
-def in_colours_of(
-    nodes: Nodes, fix: ColourFix, content: Tensor, style: Tensor, *, by_nearest: bool = False
-) -> Tensor:
-    """Levels ``[3, height, width]`` in the colours of others.
-
-    The runtime rounds so that each channel keeps its mean, for which it goes through the levels one by one;
-    ``by_nearest`` does without that loop.
-    """
+def coloured(nodes: Nodes, fix: ColourFix, image: Tensor, style: Tensor) -> Tensor:
+    """Whole levels of a decoded image from -1 to 1, in the colours of ``style`` if it is to be fixed."""
     if fix is ColourFix.NONE:
-        return content
-    return matched_by_nearest(nodes, content, style) if by_nearest else matched(nodes, content, style)
+        return _nearest(nodes, image, TOP)
+    levels = nodes.add("Div", _nearest(nodes, image, _FINE), nodes.constant(_FINE / TOP))
+    return nodes.add("Round", _within(nodes, matched(nodes, levels, style)))
+
+
+def _nearest(nodes: Nodes, image: Tensor, top: int) -> Tensor:
+    """Levels up to the highest as the runtime rounds them: halves to the even one."""
+    return nodes.add("Round", _within(nodes, nodes.affine(image, top / 2, top / 2), top))
 
 
 def refuse_unknown(fix: ColourFix) -> None:

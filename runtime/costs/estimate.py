@@ -213,7 +213,8 @@ def _picture_bytes(bundle: Bundle, plan: Plan, geometry: Geometry) -> int:
     tile = plan.vae_tiling.tile_height * plan.vae_tiling.tile_width * card.vae_factor**2
     latent = card.latent_channels * plan.tiling.height * plan.tiling.width
     branches = plan.schedule.branches
-    # Enlarged, decoded and with its colours; a tile's numbers as they come, weighed, and on their way.
-    in_pixels = BYTES_OF_PIXEL * (pixels + 3 * work + HOST_FLOAT * (band + 4 * tile))
+    # Enlarged, decoded (twice as deep for a colour fix), with its colours; a tile's numbers as they come,
+    # weighed, and on their way.
+    in_pixels = BYTES_OF_PIXEL * (pixels + 4 * work + HOST_FLOAT * (band + 4 * tile))
     # Moments, noise, conditions, and two latents and velocities.
     return in_pixels + HOST_FLOAT * latent * (7 + branches)

@@ -23,15 +23,28 @@ class ColourFix(Enum):
     NONE = "none"
 
     def apply(self, content: Picture, style: Picture, *, cuts_off: bool = False) -> Picture:
-        """Return ``content`` in the colours of ``style``; both are ``[height, width, 3]``.
+        """Return ``content`` in the colours of ``style`` and as deep; both are ``[height, width, 3]``.
 
-        Levels are rounded so that their mean is kept. ``cuts_off`` drops their decimals instead, as the
-        released fixes do: half a level darker on average, and only good for comparing with them.
+        Levels are rounded to the nearest. ``cuts_off`` drops their decimals instead, as the released fixes
+        do: half a level darker on average, and only good for comparing with them.
         """
         return _FIXES[self](content, style, cuts_off)
 
+    def depth(self, style: Picture, *, cuts_off: bool = False) -> np.dtype[Any]:
+        """How deep ``content`` should be: deeper than the result where it is changed on the way there.
+
+        Whole levels that are spread leave gaps, and a level that two engines round otherwise comes out two
+        apart; of 16 bits there are enough for levels to be rounded once, at the end. The released fixes
+        start from whole levels.
+        """
+        is_as_it_is = self is ColourFix.NONE or cuts_off
+        return style.dtype if is_as_it_is else np.dtype(np.uint16)
+
 
 Floats = NDArray[np.floating[Any]]
+
+_BAND = 256
+"""Rows that are looked at together, to bound the memory."""
 
 
 def match_statistics(content: Picture, style: Picture, cuts_off: bool) -> Picture:
@@ -40,47 +53,34 @@ def match_statistics(content: Picture, style: Picture, cuts_off: bool) -> Pictur
     Levels are few, so statistics are taken from histograms and the result is looked up: exact, and without
     a copy of the picture in floating point.
     """
-    result, top = np.empty_like(content), np.iinfo(content.dtype).max
-    levels = np.arange(top + 1) / top
+    result = np.empty(content.shape, style.dtype)
     for channel in range(content.shape[2]):
-        counts, style_counts = (
-            np.bincount(picture[..., channel].ravel(), minlength=top + 1) for picture in (content, style)
-        )
-        (mean, spread), (style_mean, style_spread) = (
-            _moments(each, levels) for each in (counts, style_counts)
-        )
-        exact = ((levels - mean) / spread * style_spread + style_mean).clip(0, 1) * top
-        table = _cut_off(exact) if cuts_off else _rounded(exact, counts)
-        result[..., channel] = table.astype(content.dtype)[content[..., channel]]
+        old, new = content[..., channel], style[..., channel]
+        (mean, spread), (style_mean, style_spread) = _moments(old), _moments(new)
+        exact = ((_levels(old) - mean) / spread * style_spread + style_mean).clip(0, 1)
+        result[..., channel] = _whole(exact * np.iinfo(new.dtype).max, cuts_off).astype(new.dtype)[old]
     return result
 
 
-def _moments(counts: NDArray[np.intp], levels: Floats) -> tuple[float, float]:
-    size = int(counts.sum())
-    mean = float(counts @ levels) / size
+def _levels(plane: Picture) -> Floats:
+    """Every level that there is, from 0 to 1."""
+    top = np.iinfo(plane.dtype).max
+    levels: Floats = np.arange(top + 1) / top
+    return levels
+
+
+def _moments(plane: Picture) -> tuple[float, float]:
+    """Mean and spread of a channel's levels from 0 to 1."""
+    levels = _levels(plane)
+    bands = (plane[top : top + _BAND].ravel() for top in range(0, len(plane), _BAND))
+    counts = sum((np.bincount(band, minlength=len(levels)) for band in bands), np.zeros(1, np.intp))
+    mean = float(counts @ levels) / plane.size
     squares = float(counts @ (levels - mean) ** 2)
-    return mean, float(np.sqrt(squares / max(size - 1, 1) + 1e-5))
+    return mean, float(np.sqrt(squares / max(plane.size - 1, 1) + 1e-5))
 
 
-def _rounded(levels: Floats, counts: NDArray[np.intp]) -> Floats:
-    """Whole levels with the mean of ``levels`` in a picture that has each of them ``counts`` times.
-
-    Each goes up or down by what those before it left over. To the nearest alone, a channel that is to become
-    brighter by a third of a level would stay as it is.
-    """
-    whole, owed = np.floor(levels), 0.0
-    for i in np.flatnonzero(counts):
-        rest = float(levels[i] - whole[i])
-        owed += rest * int(counts[i])
-        if 2 * owed > counts[i] and rest > NOTHING:
-            whole[i] += 1
-            owed -= int(counts[i])
-    return whole
-
-
-def _cut_off(levels: Floats) -> Floats:
-    whole: Floats = np.floor(levels + NOTHING)
-    return whole
+def _whole(levels: Floats, cuts_off: bool) -> Floats:
+    return np.floor(levels + NOTHING) if cuts_off else levels.round()
 
 
 NOTHING = 1e-4
@@ -89,22 +89,22 @@ NOTHING = 1e-4
 _LEVELS_OF_DETAIL = 5
 _REACH = 2**_LEVELS_OF_DETAIL - 1
 """How far a pixel of the low-pass sees, in pixels: 1 + 2 + 4 + 8 + 16."""
-_BAND = 256
 _QUARTER, _HALF = np.float32(0.25), np.float32(0.5)
 
 
 def exchange_low_frequencies(content: Picture, style: Picture, cuts_off: bool) -> Picture:
     """Put detail of ``content`` over low frequencies of ``style``, band by band to bound the memory."""
-    result, top = np.empty_like(content), np.iinfo(content.dtype).max
-    height = content.shape[0]
+    result = np.empty(content.shape, style.dtype)
+    top, height = np.iinfo(style.dtype).max, len(content)
+    finer = np.float32(np.iinfo(content.dtype).max // top)
     for start in range(0, height, _BAND):
         end = min(start + _BAND, height)
         first, last = max(start - _REACH, 0), min(end + _REACH, height)
-        part = content[first:last].astype(np.float32)
+        part = content[first:last].astype(np.float32) / finer
         # detail(content) + low(style) = content + low(style - content): the low-pass is linear.
         part += low_pass(style[first:last] - part)
         exact = part[start - first : end - first].clip(0, top)
-        result[start:end] = (_cut_off(exact) if cuts_off else exact.round()).astype(content.dtype)
+        result[start:end] = _whole(exact, cuts_off).astype(style.dtype)
     return result
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dit4sr.runtime.image import colour
 from dit4sr.runtime.image.colour import ColourFix
 
 
@@ -81,25 +80,44 @@ def test_no_fix_makes_a_picture_darker(fix, definition, dtype):
 
 @pytest.mark.parametrize("brighter", [0.1, 0.3, 0.5, 0.7, 0.9])
 def test_a_shift_by_less_than_a_level_is_not_lost(brighter):
-    """Every level is moved alike: to the nearest alone, all would stay or all would go up by one."""
+    """Every level is moved alike: of 8 bits all would stay, or all would go up by one."""
     content, _ = pictures()
     is_up = np.random.default_rng(2).random(content.shape) < brighter
     style = (content + is_up * (content < 255)).astype(np.uint8)
     check_mean(ColourFix.ADAIN, adain, content, style, np.uint8)
 
 
-def test_a_whole_level_is_not_moved_for_the_sake_of_others():
-    levels, counts = np.array([0.4, 1.0, 2.4]), np.array([10, 1, 1])
-    assert colour._rounded(levels, counts).tolist() == [0, 1, 3]
-
-
 def check_mean(fix, definition, content, style, dtype) -> None:
+    """Of a picture as the decoder makes it, in levels between those of 8 bits."""
     top = np.iinfo(dtype).max
-    levels = as_levels(definition(as_tensor(content), as_tensor(style))) / 255 * top
-    got = fix.apply(*(picture.astype(dtype) * dtype(top // 255) for picture in (content, style)))
+    between = np.random.default_rng(3).integers(-128, 129, content.shape)
+    content = (content.astype(int) * 257 + between).clip(0, 65535).astype(np.uint16)
+    style = style.astype(dtype) * dtype(top // 255)
+    assert content.dtype == fix.depth(style)
+    exact = definition(as_tensor(content) * 255 / 65535, as_tensor(style) * 255 / top)
+    levels = as_levels(exact) / 255 * top
+    got = fix.apply(content, style)
+    assert got.dtype == dtype
     np.testing.assert_allclose(got.mean((0, 1)), levels.mean((0, 1)), atol=0.1)
     assert np.abs(got - levels).max() < 1.001
     assert np.abs(got.astype(int) - np.floor(levels)).max() <= 1
+
+
+@pytest.mark.parametrize("fix", [ColourFix.ADAIN, ColourFix.WAVELET])
+def test_what_is_spread_has_no_gaps_and_one_more_in_sixteen_bits_is_at_most_one_more(fix):
+    """From whole levels there would be gaps, and two engines' last bits could end two levels apart."""
+    content, style = pictures(400)
+    fine = (content.astype(int) * 64 + np.arange(content.size).reshape(content.shape) % 64).astype(np.uint16)
+    wide = ((style.astype(int) - 128) * 2 + 128).clip(0, 255).astype(np.uint8)
+    got, next_to = fix.apply(fine, wide), fix.apply(fine + np.uint16(1), wide)
+    assert np.diff(np.unique(got)).max() == 1
+    assert np.abs(next_to.astype(int) - got).max() <= 1
+
+
+def test_the_released_fix_and_none_start_from_levels_as_deep_as_the_result():
+    style = np.zeros((1, 1, 3), np.uint8)
+    assert ColourFix.NONE.depth(style) == ColourFix.ADAIN.depth(style, cuts_off=True) == np.uint8
+    assert ColourFix.WAVELET.depth(style) == ColourFix.ADAIN.depth(style.astype(np.uint16)) == np.uint16
 
 
 def test_the_spread_of_two_pixels_is_that_of_a_sample():
