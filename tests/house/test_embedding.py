@@ -105,6 +105,84 @@ def test_an_extension_module_brings_no_second_python(environment, tmp_path):
     assert run(environment / "bin" / "python", "-c", script) == "40\n"
 
 
+MODULE = """
+#include <dit4sr.hpp>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+namespace py = pybind11;
+using Levels = py::array_t<std::uint8_t, py::array::c_style>;
+
+static Levels restored(
+    dit4sr::Upscaler &upscaler, const Levels &photo, std::uint64_t seed, bool holds_the_lock
+) {
+    dit4sr::Request request;
+    request.seed = seed;
+    auto side = [&](int axis) { return static_cast<std::uint32_t>(photo.shape(axis)); };
+    const dit4sr::View view{photo.data(), side(1), side(0), side(2)};
+    auto restore = [&] { return upscaler.upscale(view, request); };
+    auto free_of_it = [&] { py::gil_scoped_release released; return restore(); };
+    const dit4sr::Picture picture = holds_the_lock ? restore() : free_of_it();
+    return Levels({picture.height(), picture.width(), picture.channels()}, picture.data());
+}
+
+PYBIND11_MODULE(module, m) {
+    py::register_exception<dit4sr::Error>(m, "Error");
+    py::class_<dit4sr::Upscaler>(m, "Upscaler")
+        .def(py::init([](const std::string &bundle) {
+            dit4sr::Options options;
+            options.bundle = bundle;
+            return dit4sr::Upscaler(options);
+        }), py::arg("bundle") = "")
+        .def("restored", &restored);
+}
+"""
+BOTH_IN_ONE_PROCESS = """
+import sys, threading
+import numpy as np
+import module
+from dit4sr.runtime import Upscaler
+
+photo = np.load(sys.argv[1])
+ours, theirs, found = Upscaler(use_cache=False), module.Upscaler(), {}
+expected = [ours(photo, seed=seed).picture for seed in (0, 1)]
+def restore(seed, holds_the_lock):
+    found[seed, holds_the_lock] = theirs.restored(photo, seed, holds_the_lock)
+threads = [threading.Thread(target=restore, args=(seed, held)) for seed in (0, 1) for held in (False, True)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert all(np.array_equal(picture, expected[seed]) for (seed, _), picture in found.items())
+try:
+    module.Upscaler("/nowhere")
+except module.Error as error:
+    print(len(found), error)
+"""
+
+
+def test_a_module_of_pybind11_and_python_itself_restore_in_one_process(environment, tmp_path):
+    """From several threads at once, holding Python's lock and not."""
+    tool("g++")
+    (tmp_path / "module.cpp").write_text(MODULE)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(module LANGUAGES C CXX)\n"
+        "find_package(dit4sr REQUIRED)\nfind_package(pybind11 REQUIRED)\n"
+        "pybind11_add_module(module module.cpp)\ntarget_link_libraries(module PRIVATE dit4sr::module)\n"
+    )
+    python, places = environment / "bin" / "python", {}
+    for name, package in (("dit4sr", "dit4sr.native"), ("pybind11", "pybind11")):
+        option = "--cmake-dir" if name == "dit4sr" else "--cmakedir"
+        places[f"-D{name}_DIR"] = run(python, "-m", package, option).strip()
+    settings = [f"{name}={place}" for name, place in places.items()]
+    settings += [f"-DPython_EXECUTABLE={python}", "-DPYBIND11_FINDPYTHON=ON", "-DCMAKE_CXX_STANDARD=17"]
+    run(tool("cmake"), "-S", tmp_path, "-B", tmp_path / "build", *settings, CC=tool("gcc"), CXX=tool("g++"))
+    run(tool("cmake"), "--build", tmp_path / "build")
+    np.save(tmp_path / "photo.npy", sample("coffee", 40, 36))
+    printed = run(
+        *(python, "-c", BOTH_IN_ONE_PROCESS, tmp_path / "photo.npy"), PYTHONPATH=str(tmp_path / "build")
+    )
+    assert printed.startswith("4 ")
+    assert "/nowhere" in printed
+
+
 def test_a_python_without_dit4sr_is_no_place_to_find_it(environment, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.20)\nproject(none LANGUAGES C)\nfind_package(dit4sr REQUIRED)\n"
