@@ -7,7 +7,7 @@ TRITON := .venv/triton/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format picture records presets plan-records triton-record tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records presets preset-times plan-records triton-record tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ presets: $(READY)  ## find dit4sr-tiny's presets anew: an hour of two cores, les
 	  --held-out demo/photos/judged --json bench/results/schedules-tiny.json --force
 	$(BIN)/python -m dit4sr.export.tiny.presets demo/bundle
 	$(BIN)/python -m dit4sr.calibrate.schedules bench/results/schedules-tiny.json \
+	  --page docs/schedules.md --plot docs/schedules.svg
+
+preset-times: $(READY)  ## time dit4sr-tiny's presets anew: on a quiet machine, about five minutes
+	$(BIN)/python -m dit4sr.calibrate.schedules bench/results/schedules-tiny.json --time runtime/tiny \
 	  --page docs/schedules.md --plot docs/schedules.svg
 
 plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8: without a GPU, minutes and 17 GB

@@ -60,8 +60,8 @@ def find_schedules(config: ScheduleConfig, show: ShowStatus = show_nothing) -> S
         timings = {}
         if config.has_timing:
             show("timing the presets")
-            named = {preset.name: chosen[preset.name] for preset in presets}
-            timings = time_in_turns(upscaler, judged[0], named)
+            named = {preset.name: chosen[preset.name].settings() for preset in presets}
+            timings = time_in_turns(upscaler, judged[0].photo, named)
         record = ScheduleRecord(
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=config.command,

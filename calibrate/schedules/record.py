@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dit4sr.calibrate.schedules.judge import Verdict
@@ -13,6 +13,9 @@ from dit4sr.runtime.bundles.presets import Preset
 from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import IntegrityError
 from dit4sr.runtime.files.json_file import read_json
+
+TIMED = "timed"
+"""What a remark on the timings begins with."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class ScheduleRecord:
     timings: Mapping[str, Timing] = field(default_factory=dict)
     """Of the presets, by name, where they were measured."""
     remarks: tuple[str, ...] = ()
+
+    def timed(self, timings: Mapping[str, Timing], where: str) -> ScheduleRecord:
+        """The same search with its presets timed anew, and a remark that says so in place of an older one."""
+        others = [remark for remark in self.remarks if not remark.startswith(TIMED)]
+        return replace(self, timings=timings, remarks=(*others, f"{TIMED} {where}"))
 
     def to_text(self) -> str:
         """The record as JSON."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from dit4sr.calibrate.observe.photos import Case
-from dit4sr.calibrate.schedules.candidate import Candidate
+from dit4sr.runtime.image.photo import Picture
+from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler
 
 TURNS = 7
@@ -32,7 +32,7 @@ class Timing:
         return median(one / two for one, two in zip(self.seconds, other.seconds, strict=True))
 
 
-def time_in_turns(upscaler: Upscaler, case: Case, schedules: Mapping[str, Candidate]) -> dict[str, Timing]:
+def time_in_turns(upscaler: Upscaler, photo: Picture, schedules: Mapping[str, Settings]) -> dict[str, Timing]:
     """Restore a photo by one schedule after the other, turn by turn, in changing order.
 
     What slows the machine for a while slows all; the first turn is a warm-up.
@@ -43,7 +43,7 @@ def time_in_turns(upscaler: Upscaler, case: Case, schedules: Mapping[str, Candid
         names = list(schedules)
         for name in names if turn % 2 else reversed(names):
             start = time.perf_counter()
-            restored = upscaler.upscale(case.photo, settings=schedules[name].settings())
+            restored = upscaler.upscale(photo, settings=schedules[name])
             whole = time.perf_counter() - start
             if turn:
                 wholes[name].append(round(whole, 6))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dit4sr.calibrate import cli
 from dit4sr.calibrate.schedules import __main__ as documentation
+from dit4sr.calibrate.schedules import timing
 from dit4sr.calibrate.schedules.candidate import FEWER, REUSE
 from dit4sr.calibrate.schedules.config import ScheduleConfig
 from dit4sr.calibrate.schedules.finder import find_schedules
@@ -98,6 +99,24 @@ def test_nothing_is_kept_that_fewer_steps_do_as_well(searched):
     for row, rival in kept:
         assert rival is None or row.psnr > rival.psnr
     assert {FEWER, REUSE} <= {row.family for row in record.rows}
+
+
+def test_presets_are_timed_anew_and_nothing_else_changes(
+    searched, half_bundle, tmp_path, monkeypatch, capsys
+):
+    path, record = searched
+    monkeypatch.setattr(timing, "TURNS", 1)
+    file = tmp_path / "record.json"
+    file.write_text(replace(record, remarks=("kept", "timed while others worked")).to_text())
+    assert run_command(documentation.command, [str(file), "--time", str(path)]) == 0
+    found = read_schedule_record(file)
+    assert found.timings.keys() == record.timings.keys()
+    assert all(len(each.seconds) == 1 for each in found.timings.values())
+    kept, said = found.remarks
+    assert (kept, said.startswith("timed anew on ")) == ("kept", True)
+    assert replace(found, timings=record.timings, remarks=record.remarks) == record
+    assert run_command(documentation.command, [str(file), "--time", str(half_bundle.path)]) == 2
+    assert "has no preset exact" in capsys.readouterr().err
 
 
 def test_the_record_comes_back_and_is_shown(searched, tmp_path):
