@@ -287,3 +287,10 @@ def _of_this_library(bundle: Bundle, engine: Engine) -> Engine:
         gpu_architecture="sm_80+sm_89",
         versions={"tensorrt_rtx": VERSION},
     )
+
+
+def another_process(monkeypatch, **changes) -> FakeRtxGpu:
+    """A device on which nothing has been compiled yet."""
+    found = FakeRtxGpu(machine=other(**changes))
+    install(monkeypatch, found)
+    return found

@@ -6,9 +6,8 @@ text, pooled vector, modulation for each step, and attention across both streams
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,9 +17,6 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_2d_sincos_pos_embed
 from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
 from dit4sr.runtime.axes import axis_length, axis_names
@@ -35,7 +31,6 @@ from dit4sr.runtime.bundles.manifest import (
     TensorSpec,
     record_of,
 )
-from dit4sr.runtime.bundles.schema import from_json
 
 CHANNELS, FACTOR, PATCH, TILE = 4, 4, 2, 8
 WIDTH, TEXT, TEXT_CHANNELS, POOLED = 16, 5, 12, 6
@@ -227,8 +222,8 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             path.stem,
-            [_value(spec(line, fixed)) for line in inputs],
-            [_value(spec(line, fixed)) for line in outputs],
+            [value_info(spec(line, fixed)) for line in inputs],
+            [value_info(spec(line, fixed)) for line in outputs],
             [numpy_helper.from_array(values, name) for name, values in self.constants.items()],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -346,65 +341,6 @@ def _step(g: Graph) -> dict[str, str]:
 BUILDERS = {"vae_encoder": _encoder, "vae_decoder": _decoder, "prepare": _prepare, "step": _step}
 
 
-def _value(tensor: TensorSpec) -> onnx.ValueInfoProto:
+def value_info(tensor: TensorSpec) -> onnx.ValueInfoProto:
+    """A graph's input or output, as the manifest says it."""
     return helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, list(tensor.shape))
-
-
-# ------------------------------------------------------------------------------------------ text encoders
-
-WORDS = ["[PAD]", "[UNK]", "a", "cat", "sits", "dog", "blur", "noisy", "sharp", "photograph", ".", ","]
-TEXT_WIDTHS = {"clip_l": 2, "clip_g": 4, "t5": TEXT_CHANNELS}
-
-
-def toy_text_tables(seed: int = 2) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {
-        name: rng.normal(size=(len(WORDS), width)).astype(np.float32) for name, width in TEXT_WIDTHS.items()
-    }
-
-
-def add_text_encoders(folder: Path, seed: int = 2, tokenizers: tuple[str, ...] = tuple(TEXT_WIDTHS)) -> Path:
-    """Give a bundle two CLIPs and a T5, each a look-up of words, and their tokenizers."""
-    manifest = from_json(Manifest, json.loads((folder / MANIFEST).read_text()))
-    components, records = dict(manifest.components), []
-    for name, table in toy_text_tables(seed).items():
-        path = folder / "onnx" / f"text_{name}.onnx"
-        components[f"text_{name}"] = _write_text_encoder(path, table, folder, pooled=name != "t5")
-        if name in tokenizers:
-            file = folder / "tokenizers" / name / "tokenizer.json"
-            file.parent.mkdir(parents=True)
-            _write_tokenizer(file)
-            records.append(record_of(file, folder))
-    encoders = tuple(f"text_{name}" for name in TEXT_WIDTHS)
-    (folder / MANIFEST).write_text(
-        replace(manifest, components=components, text_encoders=encoders, tokenizers=tuple(records)).to_text()
-    )
-    return folder
-
-
-def _write_text_encoder(path: Path, table: np.ndarray, folder: Path, *, pooled: bool) -> Component:
-    width = table.shape[1]
-    nodes = [helper.make_node("Gather", ["table", "tokens"], ["text"])]
-    outputs = [TensorSpec("text", "float32", ("rows", "length", width))]
-    if pooled:
-        nodes.append(helper.make_node("ReduceMean", ["text", "axis"], ["pooled"], keepdims=0))
-        outputs.append(TensorSpec("pooled", "float32", ("rows", width)))
-    inputs = (TensorSpec("tokens", "int64", ("rows", "length")),)
-    graph = helper.make_graph(
-        nodes,
-        path.stem,
-        [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["rows", "length"])],
-        [_value(tensor) for tensor in outputs],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axis")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    return Component((record_of(path, folder),), "fp32", inputs, tuple(outputs))
-
-
-def _write_tokenizer(file: Path) -> None:
-    vocabulary = {word: i for i, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.enable_padding(length=TEXT, pad_id=0, pad_token="[PAD]")
-    tokenizer.enable_truncation(TEXT)
-    tokenizer.save(str(file))

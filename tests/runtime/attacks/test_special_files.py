@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.photos import make_photo
-from support.runtime_system import add_text_encoders, write_toy_bundle
+from support.runtime_system import write_toy_bundle
+from support.toy_text import add_text_encoders
 
 from dit4sr.bench.cli import command as bench
 from dit4sr.calibrate.cli import command as calibrate

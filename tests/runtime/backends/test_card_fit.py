@@ -7,7 +7,8 @@ import shutil
 from typing import Any
 
 import pytest
-from support.runtime_system import add_text_encoders, write_toy_bundle
+from support.runtime_system import write_toy_bundle
+from support.toy_text import add_text_encoders
 
 from dit4sr.runtime import Upscaler
 from dit4sr.runtime.backends.card_fit import check_card

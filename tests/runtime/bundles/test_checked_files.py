@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.fake_tensorrt import FakeGpu
-from support.runtime_system import add_text_encoders, write_toy_bundle
+from support.runtime_system import write_toy_bundle
 from support.tensorrt_bundle import plan_bundle
+from support.toy_text import add_text_encoders
 
 from dit4sr.runtime import Upscaler
 from dit4sr.runtime.backends.inductor.backend import Inductor

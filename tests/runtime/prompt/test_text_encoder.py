@@ -8,15 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tokenizers
-from support.runtime_system import (
-    CARD,
-    POOLED,
-    TEXT,
-    TEXT_CHANNELS,
-    add_text_encoders,
-    toy_text_tables,
-    write_toy_bundle,
-)
+from support.runtime_system import CARD, POOLED, TEXT, TEXT_CHANNELS, write_toy_bundle
+from support.toy_text import add_text_encoders, toy_text_tables
 
 from dit4sr.runtime import Settings, Upscaler
 from dit4sr.runtime.backends.onnxruntime.backend import OnnxRuntime

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 import tokenizers
-from support.runtime_system import WORDS, add_text_encoders, write_toy_bundle
+from support.runtime_system import write_toy_bundle
+from support.toy_text import WORDS, add_text_encoders
 
 from dit4sr.runtime import Upscaler
 from dit4sr.runtime.errors import BadInputError, IncompatibleError, IntegrityError, MissingDependencyError
