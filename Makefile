@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 TRITON := .venv/triton/.ready
+MOTO   := .venv/moto/.ready
 PHOTOS := $(addprefix runtime/samples/,astronaut.png chelsea.png coffee.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-gpu lint format picture records presets preset-times plan-records triton-record tables clean
+.PHONY: help setup demo test test-slow test-gpu lint format picture records presets preset-times plan-records triton-record cluster-record tables clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +28,12 @@ $(TRITON): tests/support/triton_server/requirements-clients.txt tests/support/tr
 	  || { rm -rf .venv/triton; echo "no Triton Inference Server for this machine: its tests are skipped"; }
 	@mkdir -p .venv/triton && touch $@
 
+# A stand-in of S3 for slow tests, with packages that are its own; where it cannot be had, they are skipped.
+$(MOTO): tests/support/s3/requirements.txt | $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/moto -r $< \
+	  || { rm -rf .venv/moto; echo "no stand-in of S3 for this machine: its tests are skipped"; }
+	@mkdir -p .venv/moto && touch $@
+
 setup: $(READY)  ## make the virtual environment (.venv)
 
 demo: $(READY)  ## restore three photographs with the built-in model: pictures and a table in demo/
@@ -38,7 +45,7 @@ demo: $(READY)  ## restore three photographs with the built-in model: pictures a
 test: lint $(TRITON)  ## lint, types, contracts and the whole test suite
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-test-slow: $(READY) $(TRITON)  ## the tests that take minutes or gigabytes
+test-slow: $(READY) $(TRITON) $(MOTO)  ## the tests that take minutes or gigabytes
 	$(BIN)/pytest -q -m slow
 
 test-gpu: $(READY)  ## the tests that need a CUDA device; they fail where there is none
@@ -95,6 +102,11 @@ plan-records: $(READY)  ## compile the full-size networks anew, in FP16 and FP8:
 
 triton-record: $(READY) $(TRITON)  ## measure the service anew beside the library: on a quiet machine, about five minutes
 	PYTHONPATH=tests $(BIN)/python -m support.triton_server.load bench/results/triton-cpu.json
+
+cluster-record: $(READY)  ## measure a job over a cluster anew: on a quiet machine, about twenty minutes
+	$(BIN)/python -m dit4sr.bench.cluster bench/results/ray-cpu.json
+	$(BIN)/python -m dit4sr.bench.cluster.page bench/results/ray-cpu.json docs/cluster.md
+	$(BIN)/python -m dit4sr.bench.cluster.forecast --page docs/cluster.md
 
 tables: $(READY)  ## write README's tables anew from the records in bench/results/
 	$(BIN)/python -m dit4sr.bench.report.tables README.md docs/bench.md docs/systems.md

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dit4sr.runtime.cluster.addresses import ClusterType, is_cluster_address
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.console.help import Example, group, grouped_command, option
 from dit4sr.runtime.console.options import (
-    NAME,
     NUMBER,
     PATH,
+    PLACE,
     SOURCE,
     backend_option,
     device_option,
@@ -29,11 +31,12 @@ from dit4sr.runtime.console.options import (
     typed_options,
 )
 from dit4sr.runtime.console.output import PIPE
-from dit4sr.runtime.errors import BadInputError, SomeInputsFailedError
+from dit4sr.runtime.errors import BadInputError
 
 if TYPE_CHECKING:
     from dit4sr.runtime.batch.inputs import Item
     from dit4sr.runtime.batch.job import JobConfig
+    from dit4sr.runtime.batch.session import Session
     from dit4sr.runtime.settings import Settings
     from dit4sr.runtime.upscaler import Upscaler
 
@@ -55,13 +58,13 @@ EXAMPLES = (
 
 
 @grouped_command(name="dit4sr-upscale", no_args_is_help=True, examples=EXAMPLES)
-@click.argument("inputs", nargs=-1, type=NAME, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, type=PLACE, metavar="INPUT...")
 @group(
     "Input and output",
     option(
-        "-i", "--input", "more_inputs", type=NAME, multiple=True, metavar="PATH", help="The same as INPUT."
+        "-i", "--input", "more_inputs", type=PLACE, multiple=True, metavar="PATH", help="The same as INPUT."
     ),
-    option("-o", "--output", type=NAME, metavar="PATH", help='A folder, a file for one picture, or "-".'),
+    option("-o", "--output", type=PLACE, metavar="PATH", help='A folder, a file for one picture, or "-".'),
     option(
         "-m",
         "--model",
@@ -181,6 +184,17 @@ EXAMPLES = (
         help="Refuse larger pictures before they are decoded.",
     ),
 )
+@group(
+    "Many machines",
+    option(
+        "--ray",
+        type=ClusterType(),
+        bare="",
+        takes=is_cluster_address,
+        metavar="[ADDRESS]",
+        help="Restore over a Ray cluster: that of RAY_ADDRESS or this machine's cores; or auto, HOST:PORT.",
+    ),
+)
 @option(
     "--progress",
     type=click.Choice(["auto", "plain", "none"]),
@@ -199,9 +213,10 @@ def command(
     sheet: Path | None,
     dry_run: bool,
     progress: str,
+    ray: str | None,
     **options: Any,
 ) -> None:
-    """Restore and enlarge pictures: files, folders, patterns, or - for standard input.
+    """Restore and enlarge pictures: files, folders, patterns, addresses, or - for standard input.
 
     Existing files are never overwritten unless you say so. A caption for a picture is taken from --prompt,
     --prompts, a text file of the same name, or --captioner, in that order.
@@ -216,10 +231,14 @@ def command(
     if output == PIPE and json_file == PIPE:
         raise click.UsageError("picture and --json cannot both go to standard output")
 
-    from dit4sr.runtime.batch.inputs import plan_items
-    from dit4sr.runtime.bundles.built_in import tiny_bundle
+    if ray is not None:
+        from dit4sr.runtime.cluster.session import OPENING, check_session, run_on_cluster
 
-    model = model or tiny_bundle()
+        check_session(output, inputs, dry_run=dry_run)
+
+    from dit4sr.runtime.batch.inputs import plan_items
+    from dit4sr.runtime.batch.session import Session
+
     items = plan_items(
         inputs,
         output,
@@ -232,11 +251,16 @@ def command(
         from dit4sr.runtime.batch.sheet import check_sheet
 
         check_sheet(sheet, items, config.existing)
-    with _open(model, options, photos=len(items)) as upscaler:
+    opening = _opening(options, photos=len(items))
+    with _open(model, OPENING if ray is not None else opening) as upscaler:
         if dry_run:
             _look(upscaler, items, config, options, json_file)
+            return
+        session = Session(upscaler, items, config, typed_options(), json_file, sheet, progress)
+        if ray is not None:
+            run_on_cluster(ray, session, output, model, opening)
         else:
-            _run(upscaler, items, config, output=output, json_file=json_file, sheet=sheet, progress=progress)
+            _run(session, output)
 
 
 def job_config(options: dict[str, Any]) -> JobConfig:
@@ -289,19 +313,23 @@ def _settings(options: dict[str, Any]) -> Settings:
     )
 
 
-def _open(model: Path, options: dict[str, Any], *, photos: int) -> Upscaler:
+def _open(model: Path | None, opening: Mapping[str, Any]) -> Upscaler:
     from dit4sr.runtime.upscaler import Upscaler
 
-    return Upscaler(
-        model,
-        backend=options["backend"],
-        device=options["device"],
-        threads=options["threads"],
+    return Upscaler(model, **opening)
+
+
+def _opening(options: dict[str, Any], *, photos: int) -> dict[str, Any]:
+    """How a bundle is opened, here or wherever else it restores."""
+    return {
+        "backend": options["backend"],
+        "device": options["device"],
+        "threads": options["threads"],
         # One photo needs each component once.
-        keep_components=photos > 1 and not options["low_memory"],
-        frugal=options["low_memory"],
-        trust_engines=options["trust_engines"],
-    )
+        "keep_components": photos > 1 and not options["low_memory"],
+        "frugal": options["low_memory"],
+        "trust_engines": options["trust_engines"],
+    }
 
 
 def _look(
@@ -323,56 +351,27 @@ def _look(
             stream.writelines(f"{line}\n" for line in found.records())
 
 
-def _run(
-    upscaler: Upscaler,
-    items: Sequence[Item],
-    config: JobConfig,
-    *,
-    output: str,
-    json_file: str | None,
-    sheet: Path | None,
-    progress: str,
-) -> None:
+def _run(session: Session, output: str) -> None:
     from dit4sr.runtime.batch.job import Job
     from dit4sr.runtime.batch.ledger import Ledger
-    from dit4sr.runtime.batch.records import opened_records, print_record, write_record
-    from dit4sr.runtime.batch.sheet import opened_sheet
     from dit4sr.runtime.batch.summary import Summary
-    from dit4sr.runtime.batch.unused import Unused
-    from dit4sr.runtime.console.progress import PictureProgress, StatusLine, warn
+    from dit4sr.runtime.console.progress import PictureProgress, StatusLine
     from dit4sr.runtime.costs.bundle_costs import BundleCosts
     from dit4sr.runtime.costs.rates import NOMINAL
+    from dit4sr.runtime.files.address import place_of
 
+    upscaler, items = session.upscaler, session.items
     for notice in upscaler.notices:
         click.echo(f"note: {notice}", err=True)
-    is_folder = all(item.target is not None and item.target != Path(output) for item in items)
-    line = StatusLine(is_wanted=progress == "auto")
+    place = place_of(output)
+    is_folder = all(item.target is not None and item.target != place for item in items)
+    line = StatusLine(is_wanted=session.progress == "auto")
     costs = BundleCosts(upscaler.bundle)
     pictures = PictureProgress(line, len(items), lambda plan: costs.run_seconds(plan, NOMINAL) or {})
-    ledger = Ledger(Path(output)) if is_folder else None
-    job = Job(upscaler, items, config, ledger, pictures.update, pictures.begin)
-    unused, summary = Unused(upscaler, items, config, typed_options()), Summary(config.seed)
-    warn(unused.before())
-    with opened_records(json_file) as stream, opened_sheet(sheet, upscaler, items, config) as show:
-        try:
-            with pictures:
-                for record in job.run():
-                    summary.count(record)
-                    unused.see(record)
-                    pictures.finish_picture()
-                    write_record(record, stream)
-                    show(record)
-                    print_record(record, is_plain=progress == "plain" or line.is_shown)
-        except KeyboardInterrupt:
-            click.echo(f"stopped after {summary.finished} of {len(items)}; go on with --resume", err=True)
-            raise
-    warn(unused.after())
-    if progress != "none":
-        click.echo(summary.line(), err=True)
-    if summary.failed:
-        raise SomeInputsFailedError(
-            f"{summary.failed} of {len(items)} pictures failed", fix="see the lines above"
-        )
+    is_plain = session.progress == "plain" or line.is_shown
+    with Ledger(place) if is_folder else nullcontext() as ledger:
+        job = Job(upscaler, items, session.config, ledger, pictures.update, pictures.begin)
+        session.tell(job.run(), pictures, Summary(session.config.seed), is_plain=is_plain)
 
 
 def main() -> None:

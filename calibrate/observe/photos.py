@@ -38,7 +38,8 @@ def folder_cases(folder: Path, card: ModelCard) -> list[Case]:
     """A folder's photos as cases; a file whose name ends in ``-truth`` belongs to another."""
     if not folder.is_dir():
         raise BadInputError(f"no folder {folder}", expected="a folder of photos")
-    sources = {item.source for item in plan_items([str(folder)], str(folder / "unused")) if item.source}
+    items = plan_items([str(folder)], str(folder / "unused"))
+    sources = {item.source for item in items if isinstance(item.source, Path)}
     truths = {path.stem.removesuffix(TRUTH): path for path in sources if path.stem.endswith(TRUTH)}
     photos = sorted(path for path in sources if not path.stem.endswith(TRUTH))
     if not photos:

@@ -15,6 +15,7 @@ from dit4sr.runtime.console.output import PIPE
 from dit4sr.runtime.console.table import format_bytes, format_table
 from dit4sr.runtime.costs.estimate import Estimate, Estimator
 from dit4sr.runtime.errors import BadInputError, Dit4srError
+from dit4sr.runtime.files.address import Place
 from dit4sr.runtime.image.photo import read_content, read_photo
 from dit4sr.runtime.machine.host import available_memory, free_disk
 from dit4sr.runtime.plan import Plan
@@ -67,7 +68,7 @@ class DryRun:
     refusals: Sequence[str]
     """Of pictures that would fail."""
     backend: str
-    output: Path
+    output: Place
 
     @classmethod
     def of(cls, upscaler: Upscaler, estimator: Estimator, items: Sequence[Item], config: JobConfig) -> DryRun:
@@ -107,7 +108,7 @@ class DryRun:
         memory = max(each.memory_bytes for each in estimates)
         disk = sum(each.output_bytes for each in estimates)
         yield f"memory {format_bytes(memory)}{_of(memory, available_memory(), 'available')}"
-        yield f"disk {format_bytes(disk)} at most{_of(disk, free_disk(self.output), 'free')}"
+        yield f"disk {format_bytes(disk)} at most{_of(disk, _free(self.output), 'free')}"
         seconds = self._seconds(estimates)
         if seconds is not None:
             yield f"time {seconds:.3g} s, {estimates[0].basis}"
@@ -132,7 +133,12 @@ def _prospect(upscaler: Upscaler, estimator: Estimator, item: Item, config: JobC
     return Prospect(item, photo.size, geometry.final, config.seed_of(item), estimate)
 
 
-def _folder(items: Sequence[Item]) -> Path:
+def _free(place: Place) -> int | None:
+    """Bytes that may still be written; a store does not say."""
+    return free_disk(place) if isinstance(place, Path) else None
+
+
+def _folder(items: Sequence[Item]) -> Place:
     targets = [item.target.parent for item in items if item.target is not None]
     return targets[0] if targets else Path()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dit4sr.runtime.batch.ledger import LedgerError
+from dit4sr.runtime.batch.entry import LedgerError
 from dit4sr.runtime.errors import (
     BadInputError,
     Dit4srError,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from dit4sr.runtime.batch.entry import Entry, Keeper
 from dit4sr.runtime.batch.faults import fault_of_picture
 from dit4sr.runtime.batch.inputs import Item
-from dit4sr.runtime.batch.ledger import Entry, Ledger
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
 from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_stream
 from dit4sr.runtime.files.whole import write_whole
@@ -69,30 +69,22 @@ class Record:
 
 @dataclass(frozen=True)
 class Job:
-    """Restores the pictures of a list, one after the other."""
+    """Restores the pictures of a list, one after the other; or each as somebody else calls for it."""
 
     upscaler: Upscaler
     items: Sequence[Item]
     config: JobConfig
-    ledger: Ledger | None = None
+    ledger: Keeper | None = None
     progress: Callable[[Item, Progress], None] = lambda *_: None
     status: Callable[[Item, str], None] = lambda *_: None
 
     def run(self) -> Iterator[Record]:
         """Yield a record for each picture, as it is finished."""
-        self._refuse_existing()
+        refuse_existing(self.items, self.config)
         for item in self.items:
-            yield self._outcome(item)
+            yield self.outcome(item)
 
-    def _refuse_existing(self) -> None:
-        """Refuse outputs that exist before anything is computed, rather than after an hour."""
-        if self.config.existing is not Existing.REFUSE or self.config.continue_on_error:
-            return
-        for item in self.items:
-            if _is_there(item):
-                raise _exists(item)
-
-    def _outcome(self, item: Item) -> Record:
+    def outcome(self, item: Item) -> Record:
         """The record of a picture, though it may have failed."""
         try:
             return self._picture(item)
@@ -107,6 +99,8 @@ class Job:
     def _picture(self, item: Item) -> Record:
         config = self.config
         is_there = _is_there(item)
+        if is_there and (details := self._made(item)) is not None:
+            return Record(item, "done", details)
         if is_there and config.existing is Existing.SKIP:
             return Record(item, "skipped", {"reason": "exists"})
         if is_there and config.existing is Existing.REFUSE:
@@ -142,29 +136,30 @@ class Job:
             result = replace(result, exif=b"", icc=b"")
         output, lost = write_photo(result, item.format, quality=config.quality)
         digest = hashlib.sha256(output).hexdigest()
-        self._deliver(item, output, Entry(item.name, recipe, digest))
-        return Record(
-            item,
-            "done",
-            {
-                "input_sha256": hashlib.sha256(content).hexdigest(),
-                "output_sha256": digest,
-                "input_size": list(photo.size),
-                "output_size": list(result.size),
-                "seed": restored.seed,
-                "job_seed": config.seed,
-                "prompt": caption,
-                "seconds": restored.seconds,
-                "backend": self.upscaler.backend,
-                "passed_over": list(self.upscaler.reasons),
-                "bundle_sha256": self.upscaler.digest,
-                "settings": config.settings.resolved(self.upscaler.card).to_json(),
-                "schedule": config.settings.schedule(self.upscaler.card).to_json(),
-                "warnings": [*restored.warnings, *lost],
-            },
-        )
+        details = {
+            "input_sha256": hashlib.sha256(content).hexdigest(),
+            "output_sha256": digest,
+            "input_size": list(photo.size),
+            "output_size": list(result.size),
+            "seed": restored.seed,
+            "job_seed": config.seed,
+            "prompt": caption,
+            "seconds": restored.seconds,
+            "backend": self.upscaler.backend,
+            "passed_over": list(self.upscaler.reasons),
+            "bundle_sha256": self.upscaler.digest,
+            "settings": config.settings.resolved(self.upscaler.card).to_json(),
+            "schedule": config.settings.schedule(self.upscaler.card).to_json(),
+            "warnings": [*restored.warnings, *lost],
+        }
+        self._deliver(item, output, Entry(item.name, recipe, digest), details)
+        return Record(item, "done", details)
 
-    def _deliver(self, item: Item, output: bytes, entry: Entry) -> None:
+    def _made(self, item: Item) -> dict[str, Any] | None:
+        """What the record says if this very job has made the picture before, and lost who made it."""
+        return self.ledger.made(item.name, item.target) if self.ledger and item.target else None
+
+    def _deliver(self, item: Item, output: bytes, entry: Entry, details: dict[str, Any]) -> None:
         if item.target is None:
             sys.stdout.buffer.write(output)
             sys.stdout.buffer.flush()
@@ -173,7 +168,7 @@ class Job:
         if not replaces and item.target.exists():
             raise _exists(item)
         if self.ledger:
-            self.ledger.write(entry)
+            self.ledger.write(entry, details)
         write_whole(item.target, output, replace=replaces)
 
     @property
@@ -196,6 +191,15 @@ class Job:
             "format": [item.format, config.quality, config.keep_metadata],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_existing(items: Iterable[Item], config: JobConfig) -> None:
+    """Refuse outputs that exist before anything is computed, rather than after an hour."""
+    if config.existing is not Existing.REFUSE or config.continue_on_error:
+        return
+    for item in items:
+        if _is_there(item):
+            raise _exists(item)
 
 
 def _is_there(item: Item) -> bool:

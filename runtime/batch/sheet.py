@@ -16,8 +16,10 @@ import click
 from dit4sr.runtime.batch.inputs import Item
 from dit4sr.runtime.batch.job import Existing, JobConfig, Record
 from dit4sr.runtime.batch.previews import MOST_SIDE, QUALITY, Previews
+from dit4sr.runtime.bundles.manifest import ModelCard
 from dit4sr.runtime.console.output import check_target
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.address import Address, Place
 from dit4sr.runtime.files.reading import opened
 from dit4sr.runtime.files.whole import write_whole
 from dit4sr.runtime.html.comparison import CHOOSER, SCRIPT, STYLE, Comparison
@@ -44,7 +46,11 @@ def check_sheet(sheet: Path, items: Sequence[Item], existing: Existing) -> None:
         raise BadInputError(
             "--compare-sheet shows files, and - is none", fix="name files for input and output"
         )
-    folders = {item.target.absolute().parent for item in items if item.target}
+    if any(isinstance(place, Address) for item in items for place in (item.source, item.target)):
+        raise BadInputError(
+            "--compare-sheet shows files of this machine, and an address is none", fix="leave it out"
+        )
+    folders = {item.target.absolute().parent for item in items if isinstance(item.target, Path)}
     if sheet.absolute().parent in folders and not sheet.exists():
         return  # a folder of pictures, which comes with the first of them
     check_target(str(sheet), replace=_may_replace(sheet, existing))
@@ -65,7 +71,7 @@ def opened_sheet(
         finally:
             if page.shown:
                 document = Document(page.title(), STYLE, SCRIPT, GENERATOR)
-                content = page.content(document, _settings_in_words(upscaler, config))
+                content = page.content(document, _settings_in_words(page, upscaler.card, config))
                 write_whole(sheet, content, replace=_may_replace(sheet, config.existing))
             else:
                 click.echo(f"warning: {sheet} is not written: no picture was restored", err=True)
@@ -83,6 +89,8 @@ class CompareSheet:
     left_out: int = 0
     missing: list[str] = field(default_factory=list)
     """Of pictures that are not shown, why."""
+    backends: set[str] = field(default_factory=set)
+    """What restored those that are shown."""
 
     def add(self, record: Record) -> None:
         """Add what became of one picture: from its files, so that one of an earlier run is shown as well."""
@@ -124,6 +132,7 @@ class CompareSheet:
             seconds, seed = sum(record.details["seconds"].values()), record.details["seed"]
             said += [f"{seconds:.1f} s", f"seed {seed}"]
             said += [f"“{record.details['prompt']}”"] if record.details["prompt"] else []
+            self.backends.add(record.details["backend"])
         else:
             said.append("was there before this run")
         return Comparison(
@@ -135,7 +144,7 @@ class CompareSheet:
             made.restored,
         )
 
-    def _read(self, file: Path | None) -> Photo:
+    def _read(self, file: Place | None) -> Photo:
         assert file is not None
         # Up to whole latents, a result may have a few rows more than what it was worked on as.
         return read_photo(read_content(file), str(file), most_pixels=2 * self.most_pixels)
@@ -148,8 +157,8 @@ class CompareSheet:
         return f'<section class="missing"><h2>Not shown</h2><ul>{items}</ul></section>\n' if lines else ""
 
 
-def _settings_in_words(upscaler: Upscaler, config: JobConfig) -> str:
-    known, card = config.settings.resolved(upscaler.card), upscaler.card
+def _settings_in_words(page: CompareSheet, card: ModelCard, config: JobConfig) -> str:
+    known = config.settings.resolved(card)
     assert known.solver is not None
     today = datetime.now(timezone.utc).date().isoformat()
     steps = "1 step" if known.steps == 1 else f"{known.steps} steps"
@@ -161,7 +170,7 @@ def _settings_in_words(upscaler: Upscaler, config: JobConfig) -> str:
             f"{steps} ({known.solver.value})",
             f"guidance {known.guidance:g}",
             card.precision if card.weights == "trained" else f"{card.precision}, {card.weights} weights",
-            upscaler.backend,
+            *sorted(page.backends),
             today,
         ]
     )

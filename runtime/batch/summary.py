@@ -31,6 +31,10 @@ class Summary:
         """Pictures that did not come through."""
         return self.counts["failed"]
 
+    def lines(self) -> list[str]:
+        """What is said at the end."""
+        return [self.line()]
+
     def line(self) -> str:
         """Pictures, seconds and the seed that the job was given."""
         done = self.counts["done"]

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from dit4sr.runtime.console.help import Decorator, option
 from dit4sr.runtime.console.output import PIPE
+from dit4sr.runtime.files.address import is_address
 from dit4sr.runtime.files.names import checked_name
 
 AUTO = "auto"
@@ -25,11 +26,16 @@ class NameType(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 
     name = "path"
 
-    def __init__(self, kind: type[str] | type[Path]) -> None:
-        self._kind = kind
+    def __init__(self, kind: type[str] | type[Path], *, takes_addresses: bool = False) -> None:
+        self._kind, self._takes_addresses = kind, takes_addresses
 
     def convert(self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None) -> str | Path:
-        """The name, if a file can have it; whether there is one, the command says in its own words."""
+        """The name, if a file can have it; whether there is one, the command says in its own words.
+
+        The address of a file in a store stays as it is, where the command may take one.
+        """
+        if self._takes_addresses and is_address(str(value)):
+            return str(value)
         return self._kind(checked_name(value))
 
 
@@ -62,6 +68,8 @@ class HubNameType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
 
 PATH, NAME, SOURCE, HUB_NAME = NameType(Path), NameType(str), SourceType(), HubNameType()
+PLACE = NameType(str, takes_addresses=True)
+"""Of pictures: a name as any, or the address of a file in a store."""
 
 
 class NumberType(click.FloatRange):

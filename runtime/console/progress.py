@@ -128,14 +128,14 @@ class PictureProgress:
         """Draw the line as it is at this moment."""
         left = self._picture_left()
         if left is None:
-            self._show(f"{self._stage}  {_clock(self._now() - self._began)}")
+            self._show(f"{self._stage}  {clock_time(self._now() - self._began)}")
             return
         spent = self._now() - self._began
         share = spent / (spent + left) if left else 1.0
         finished = self._began - self._start
         each = finished / self._finished if self._finished else spent + left
         left += each * (self._pictures - self._finished - 1)
-        self._show(f"{self._stage} {100 * share:.0f}%  {_clock(left)} left")
+        self._show(f"{self._stage} {100 * share:.0f}%  {clock_time(left)} left")
 
     def _picture_left(self) -> float | None:
         """Seconds that this picture still takes, less what the run under way has taken already."""
@@ -158,7 +158,8 @@ class PictureProgress:
                     self.show()
 
 
-def _clock(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """Seconds as people read them on a clock."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

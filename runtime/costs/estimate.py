@@ -99,11 +99,26 @@ class Estimator:
         width, height = geometry.final
         return Estimate(
             seconds,
-            self._memory(plan, geometry),
+            self.memory(plan, geometry),
             pixel_bytes * width * height,
             is_measured=self._tried is not None,
             factors=(*factors, *self._remarks()),
         )
+
+    def memory(self, plan: Plan, geometry: Geometry) -> int:
+        """Bytes of the process as it is, with its pictures, and its engines at their worst moment."""
+        weights = {name: weights_of(self._costs.outline(name), on_host=self._is_host) for name in self._names}
+        demands = self._costs.demands(plan)
+        working = {}
+        for name, (_, largest) in weights.items():
+            demand = demands.get(name)
+            working[name] = largest + (round(ARENA * demand.peak_bytes) if demand else 0)
+        if self._keep:
+            engines = sum(whole for whole, _ in weights.values()) + max(working.values(), default=0)
+        else:
+            engines = max((weights[name][0] + working[name] for name in weights), default=0)
+        around = self._before + int(LIBRARY_BYTES)
+        return around + engines + _picture_bytes(self._bundle, plan, geometry)
 
     @property
     def _engines(self) -> list[str]:
@@ -171,21 +186,6 @@ class Estimator:
         start = time.perf_counter()
         hashlib.sha256(content)
         return HASHED / (time.perf_counter() - start)
-
-    def _memory(self, plan: Plan, geometry: Geometry) -> int:
-        """The process as it is, the pictures it holds, and what its engines take at their worst moment."""
-        weights = {name: weights_of(self._costs.outline(name), on_host=self._is_host) for name in self._names}
-        demands = self._costs.demands(plan)
-        working = {}
-        for name, (_, largest) in weights.items():
-            demand = demands.get(name)
-            working[name] = largest + (round(ARENA * demand.peak_bytes) if demand else 0)
-        if self._keep:
-            engines = sum(whole for whole, _ in weights.values()) + max(working.values(), default=0)
-        else:
-            engines = max((weights[name][0] + working[name] for name in weights), default=0)
-        around = self._before + int(LIBRARY_BYTES)
-        return around + engines + _picture_bytes(self._bundle, plan, geometry)
 
     @property
     def _names(self) -> Sequence[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dit4sr.runtime.errors import BadInputError, Dit4srError
+from dit4sr.runtime.files.address import Address, Place
 
 CHUNK = 1 << 22
 LARGEST_TEXT = 16 << 20
@@ -30,8 +31,18 @@ Failure = type[Dit4srError]
 
 
 @contextmanager
-def opened(file: Path, *, most: int | None = None, failure: Failure = BadInputError) -> Iterator[BinaryIO]:
-    """Open an ordinary file to read it, if it has at most so many bytes; without ``most``, any number."""
+def opened(file: Place, *, most: int | None = None, failure: Failure = BadInputError) -> Iterator[BinaryIO]:
+    """Open an ordinary file to read it, if it has at most so many bytes; without ``most``, any number.
+
+    How many a store's file has, its reader finds out as it reads.
+    """
+    if isinstance(file, Address):
+        try:
+            with file.opened() as stream:
+                yield stream
+        except OSError as error:
+            raise _unreadable(file, error, failure) from None
+        return
     require_ordinary(file, failure)
     try:
         # Should a pipe have taken its place meanwhile, nobody waits for a writer.
@@ -62,7 +73,7 @@ def require_ordinary(file: Path, failure: Failure = BadInputError) -> None:
         raise _not_ordinary(file, failure)
 
 
-def read_file(file: Path, *, most: int, failure: Failure = BadInputError) -> bytes:
+def read_file(file: Place, *, most: int, failure: Failure = BadInputError) -> bytes:
     """The bytes of a file, which may be no more than ``most``."""
     with opened(file, most=most, failure=failure) as stream:
         return read_stream(stream, str(file), most=most, failure=failure)
@@ -78,7 +89,7 @@ def read_stream(stream: BinaryIO, name: str, *, most: int, failure: Failure = Ba
     return b"".join(parts)
 
 
-def read_text(file: Path, *, most: int = LARGEST_TEXT, failure: Failure = BadInputError) -> str:
+def read_text(file: Place, *, most: int = LARGEST_TEXT, failure: Failure = BadInputError) -> str:
     """A text in UTF-8."""
     try:
         return read_file(file, most=most, failure=failure).decode("utf-8-sig")
@@ -86,10 +97,15 @@ def read_text(file: Path, *, most: int = LARGEST_TEXT, failure: Failure = BadInp
         raise failure(f"{file} is not UTF-8 text") from None
 
 
-def sha256_of(file: Path, failure: Failure = BadInputError) -> str:
+def sha256_of(file: Place, failure: Failure = BadInputError) -> str:
     """SHA-256 of a file of any size, in hexadecimal."""
     with opened(file, failure=failure) as stream:
-        return sha256_of_open(stream)
+        if not isinstance(file, Address):
+            return sha256_of_open(stream)
+        digest = hashlib.sha256()
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 def sha256_of_open(file: BinaryIO | FileIO) -> str:
@@ -109,6 +125,6 @@ def _not_ordinary(file: Path, failure: Failure) -> Dit4srError:
     return failure(f"{file} is no ordinary file", expected="no pipe and no device")
 
 
-def _unreadable(file: Path, error: OSError | ValueError, failure: Failure) -> Dit4srError:
+def _unreadable(file: Place, error: OSError | ValueError, failure: Failure) -> Dit4srError:
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return failure(f"{file} cannot be read ({reason})")

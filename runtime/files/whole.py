@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.address import Address, Place
 from dit4sr.runtime.files.drafts import draft_file, draft_folder
 
 AT_FDCWD, NO_REPLACE, EXCHANGE = -100, 1, 2
@@ -42,11 +43,15 @@ def atomic_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
         _sync(target.parent)
 
 
-def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool = False) -> None:
+def write_whole(target: Place, content: bytes | Iterable[bytes], *, replace: bool = False) -> None:
     """Write a file, at once or piece by piece, whole or not at all.
 
-    Without ``replace`` an existing target is an error.
+    Without ``replace`` an existing target is an error. A store has no link that refuses a name: there, one
+    that is taken while this file is on its way is not noticed.
     """
+    if isinstance(target, Address):
+        _write_to_store(target, content if isinstance(content, bytes) else b"".join(content), replace)
+        return
     if target.exists() and not target.is_file() and not target.is_dir():
         # The file would take the place of the device for everybody.
         raise BadInputError(f"{target} is no ordinary file", fix="choose another name")
@@ -58,11 +63,24 @@ def write_whole(target: Path, content: bytes | Iterable[bytes], *, replace: bool
                 # A link, unlike a rename, refuses a name that has been taken since we looked.
                 os.link(draft, target)
     except FileExistsError:
-        raise BadInputError(
-            f"{target} exists", fix="choose another -o, or say --force, --skip-existing or --resume"
-        ) from None
+        raise _exists(target) from None
     except OSError as error:
         raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
+
+
+def _write_to_store(target: Address, content: bytes, replace: bool) -> None:
+    try:
+        if not replace and target.exists():
+            raise _exists(target)
+        target.write(content)
+    except OSError as error:
+        raise BadInputError(f"{target} cannot be written ({error.strerror})") from None
+
+
+def _exists(target: Place) -> BadInputError:
+    return BadInputError(
+        f"{target} exists", fix="choose another -o, or say --force, --skip-existing or --resume"
+    )
 
 
 def _sync(path: Path) -> None:

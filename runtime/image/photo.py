@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from dit4sr.runtime.errors import BadInputError, OutOfMemoryError
+from dit4sr.runtime.files.address import Place
 from dit4sr.runtime.files.reading import LARGEST_PHOTO, read_file
 from dit4sr.runtime.image.depth import bytes_apart, content_of, eight_bits, joined, stated_bits
 from dit4sr.runtime.image.metadata import exif_of
@@ -94,7 +94,7 @@ class Photo:
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
-def read_content(path: Path) -> bytes:
+def read_content(path: Place) -> bytes:
     """Read the bytes of a file that ought to be a picture."""
     return read_file(path, most=LARGEST_PHOTO)
 

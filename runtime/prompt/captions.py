@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.address import Place
 from dit4sr.runtime.files.json_file import read_json
 from dit4sr.runtime.files.reading import read_text
 from dit4sr.runtime.prompt.captioner import Captioner
@@ -22,14 +23,16 @@ class Captions:
     reads_sidecars: bool = True
     """False for bundles without text encoders: nobody asked for the words of a file that lies beside."""
 
-    def of(self, picture: Path | None) -> str | None:
+    def of(self, picture: Place | None) -> str | None:
         """Find the caption of a picture file, or of an input without a name; None if nobody has one."""
         words = self.written(picture)
         if words is None and picture is not None and self.captioner:
+            if not isinstance(picture, Path):
+                raise BadInputError(f"the captioner reads files, and {picture} is none of this machine")
             return self.captioner.caption(picture)
         return words
 
-    def written(self, picture: Path | None) -> str | None:
+    def written(self, picture: Place | None) -> str | None:
         """Find the caption that somebody has written down; None if nobody has."""
         if self.for_all is not None or picture is None:
             return self.for_all

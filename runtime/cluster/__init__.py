@@ -1,0 +1,1 @@
+"""A job over many machines, with Ray: the same pictures, records and ledger as one process makes."""
