@@ -61,10 +61,11 @@ format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-picture: $(READY)  ## make README's picture anew: a sample photograph before and after
+picture: $(READY)  ## make README's picture and the page's anew; the page's needs Chromium
 	mkdir -p demo
 	$(BIN)/dit4sr-upscale $(PHOTOS) --output demo/restored --seed 0 --force --json demo/records.jsonl
 	$(BIN)/python -m dit4sr.bench.showcase demo --before-and-after docs/restored.jpg
+	PYTHONPATH=tests $(BIN)/python -m support.page_picture docs/page.jpg
 
 records: $(READY)  ## measure anew what the tables say: on a quiet machine, about ten minutes
 	$(BIN)/dit4sr-export --precision fp32 --output demo/bundle-fp32 --force

@@ -6,6 +6,7 @@ import click
 
 from dit4sr.runtime.console.command import run_process
 from dit4sr.runtime.doctor.cli import command as doctor
+from dit4sr.runtime.page.cli import command as page
 
 
 @click.group(
@@ -21,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(doctor)
+command.add_command(page)
 
 
 def main() -> None:
