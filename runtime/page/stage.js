@@ -8,7 +8,7 @@ let grip = null, last = null;
 const stage = () => element.querySelector(".stage:not(.alone)");
 const clamp = (value, least, most) => Math.min(most, Math.max(least, value));
 /* Pixels of the screen for one of the picture, where nothing is enlarged. */
-const fitting = () => stage().clientWidth / stage().style.getPropertyValue("--width");
+const fitting = () => stage().clientWidth / getComputedStyle(stage()).getPropertyValue("--width");
 const most = () => Math.max(1, MOST / fitting());
 
 function show() {

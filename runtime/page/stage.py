@@ -65,7 +65,7 @@ class Shown:
 def photo_alone(name: str, shown: Shown, final: tuple[int, int], facts: Sequence[str]) -> str:
     """A photo that is to be restored, as large as what becomes of it."""
     return (
-        f'<figure class="looking"><div class="stage alone" style="{_proportions(*_shown_size(final))}">'
+        f'<figure class="looking" style="{_proportions(*_shown_size(final))}"><div class="stage alone">'
         f"{shown.image('photo', name)}</div>{_caption(name, facts)}</figure>"
     )
 
@@ -73,7 +73,7 @@ def photo_alone(name: str, shown: Shown, final: tuple[int, int], facts: Sequence
 def comparison(name: str, before: Shown, after: Shown, facts: Sequence[str]) -> str:
     """A photo enlarged bicubically and restored, with a line between them to be moved, and lenses."""
     return (
-        f'<figure class="looking"><div class="stage" style="{_proportions(after.width, after.height)}">'
+        f'<figure class="looking" style="{_proportions(after.width, after.height)}"><div class="stage">'
         f"{after.image('restored', f'{name}: restored')}{before.image('bicubic', f'{name}: bicubic')}"
         '<span class="label left" aria-hidden="true">Bicubic</span>'
         '<span class="label right" aria-hidden="true">Restored</span>'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +40,43 @@ def open_page(bundle: Path | None, *, threads: int = 1, **limits: Any) -> Iterat
         answers = Answers(upscaler, opening, shelf, asked)
         with answering(application(answers, shelf, asked, place.names), listener):
             yield OpenPage(address_of(listener), shelf, answers)
+
+
+@contextmanager
+def network_refused() -> Iterator[list[object]]:
+    """Let this process reach nobody but this machine; what it tried beyond is listed."""
+    tried: list[object] = []
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def refuse(host: object) -> None:
+        if not _is_here(host):
+            tried.append(host)
+            raise OSError(f"{host} is not this machine")
+
+    def connected(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            refuse(address[0])
+        connect(self, address)
+
+    def looked_up(host: Any, *rest: Any, **more: Any) -> Any:
+        refuse(host)
+        return look_up(host, *rest, **more)
+
+    socket.socket.connect = connected  # type: ignore[method-assign]
+    socket.getaddrinfo = looked_up
+    try:
+        yield tried
+    finally:
+        socket.socket.connect = connect  # type: ignore[method-assign]
+        socket.getaddrinfo = look_up
+
+
+def _is_here(host: object) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def call_in(recipe: str, kind: str) -> str:

@@ -15,6 +15,8 @@ from PIL import Image
 from support.browser import OFFLINE, PHONE, Page, browser
 from support.page import open_page
 from support.photos import make_photo
+from support.runtime_system import write_toy_bundle
+from support.toy_text import add_text_encoders
 
 from dit4sr.runtime.bundles.built_in import tiny_bundle
 from dit4sr.runtime.cli import command as upscale
@@ -131,6 +133,7 @@ def test_drop_restore_slide_and_zoom_on_a_page_that_fits_its_screen(chromium, ti
     (shots / f"zoomed-{width}-{scheme}.png").write_bytes(page.picture())
     page.click("[data-zoom=fit]")
     assert zoom_of(page) == 1
+    assert not page.evaluate("document.querySelector('#prompt')?.checkVisibility()"), "this one reads none"
     assert strangers(page, tiny.address) == []
     assert complaints(page) == []
 
@@ -197,6 +200,12 @@ def test_two_visitors_wait_for_one_another_and_get_what_is_theirs(chromium, tiny
     second.click("#restore")
     second.wait_for("document.querySelector('#stage').textContent.includes('queue: 1/1')")
     (shots / "waiting.png").write_bytes(second.picture())
+    second.click("#stop")
+    second.wait_for("document.querySelector('#stage').textContent.includes('Stopped.')")
+    second.wait_for(READY)
+    assert tiny.answers.visitors.are_served, "only who waited has gone"
+    second.click("#restore")
+    second.wait_for("document.querySelector('#stage').textContent.includes('queue: 1/1')")
     first.wait_for(COMPARISON, 120)
     second.wait_for(COMPARISON)
     assert "large.png" in text_of(first, "figcaption")
@@ -222,8 +231,22 @@ def test_who_presses_stop_or_leaves_makes_room_for_the_next(chromium, tiny, larg
         wait_until(lambda: not visitors.are_served, 20)
 
 
-def test_a_second_of_the_same_visitor_starts_from_what_is_there(chromium, page, picture):
-    """A drop on a photo that is there replaces it, and takes away what was restored from it."""
+def test_words_are_asked_for_where_the_bundle_reads_them(chromium, tmp_path, picture, monkeypatch, shots):
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path / "cache"))
+    bundle = add_text_encoders(write_toy_bundle(tmp_path / "toy"))
+    with open_page(bundle) as worded:
+        at = visited(chromium, worded.address)
+        at.drop(picture, "#drop")
+        at.wait_for("document.querySelector('.stage.alone')")
+        at.click("#prompt textarea")
+        at.call("Input.insertText", text="a cat")
+        at.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", windowsVirtualKeyCode=13, text="\r")
+        at.wait_for(COMPARISON)
+        (shots / "worded.png").write_bytes(at.picture())
+        assert "--prompt 'a cat'" in text_of(at, "#recipe .command code")
+
+
+def test_a_photo_on_another_takes_its_place_and_what_was_made_of_it(chromium, page, picture):
     at = visited(chromium, page.address)
     for _ in range(2):
         at.drop(picture, "#drop")

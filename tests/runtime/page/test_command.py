@@ -51,10 +51,17 @@ def test_a_flag_means_what_it_means_to_the_command_that_makes_the_same_picture(f
     assert type(ours.type) is type(theirs.type)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_and_ends_when_it_is_told_to(toy_bundle, tmp_path, number):
+WARNING = "warning: whoever can reach 0.0.0.0 can use this page: it has no password"
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "warnings"),
+    [(signal.SIGINT, ["--host", "0.0.0.0"], [WARNING]), (signal.SIGTERM, [], [])],
+)
+def test_it_says_where_it_is_and_ends_when_it_is_told_to(toy_bundle, tmp_path, number, options, warnings):
+    words = [str(toy_bundle), "--port", "0", "--threads", "1", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "dit4sr", "page", str(toy_bundle), "--port", "0", "--threads", "1"],
+        [sys.executable, "-m", "dit4sr", "page", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,8 +70,9 @@ def test_it_says_where_it_is_and_ends_when_it_is_told_to(toy_bundle, tmp_path, n
     )
     try:
         address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/", address), process.stderr.read()
-        assert httpx.get(address).status_code == 200
+        [(host, port)] = re.findall(r"^http://(.+):([0-9]+)/$", address)
+        assert host == (socket.gethostname() if options else "127.0.0.1")
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
         [shelf] = tmp_path.iterdir()
         assert shelf.stat().st_mode & 0o77 == 0
         process.send_signal(number)
@@ -74,6 +82,7 @@ def test_it_says_where_it_is_and_ends_when_it_is_told_to(toy_bundle, tmp_path, n
     assert has_ended(process.pid)
     farewell = "interrupted" if number is signal.SIGINT else "ended by SIGTERM"
     assert [line for line in said.splitlines() if line] == [
+        *warnings,
         "toy on onnxruntime/cpu; Ctrl-C ends the page",
         f"error: {farewell}",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import socket
 import threading
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from support.page import call_in, open_page
+from support.page import call_in, network_refused, open_page
 from support.photos import make_photo
+from support.runtime_system import write_toy_bundle
+from support.toy_text import add_text_encoders
 
 from dit4sr.runtime.cli import command as upscale
 from dit4sr.runtime.console.command import run_command
@@ -24,13 +27,29 @@ from dit4sr.runtime.image.png import encode_png
 
 @pytest.fixture(scope="module")
 def client(page, tmp_path_factory):
-    return Client(page.address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+    return asking(page, tmp_path_factory.mktemp("downloads"))
+
+
+def asking(page, downloads):
+    """Gradio's client, which reports no visits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        return Client(page.address, verbose=False, download_files=str(downloads), analytics_enabled=False)
 
 
 def restored(client, photo, *, preset="", prompt="", seed=0):
     """The stage, the file and the recipe that the page answers with."""
     stage, file, recipe = client.predict(handle_file(photo), preset, prompt, seed, api_name="/restore")
     return stage, file["value"] and Path(file["value"]), recipe
+
+
+def restored_by_hand(page, photo, *, seed):
+    """What comes of a photo for somebody who has no client, which has visits of its own to count."""
+    api = page.address + "gradio_api/"
+    [place] = httpx.post(api + "upload", files={"files": (photo.name, photo.read_bytes())}).json()
+    file = {"path": place, "meta": {"_type": "gradio.FileData"}}
+    event = httpx.post(api + "call/restore", json={"data": [file, "", "", seed]}).json()["event_id"]
+    return httpx.get(f"{api}call/restore/{event}", timeout=30).text
 
 
 def write_jpeg(path):
@@ -185,13 +204,38 @@ def test_the_page_names_nothing_of_elsewhere_to_load(page):
     assert httpx.get(page.address + "theme.css").text.count("@import") == 0
 
 
+def test_nothing_is_sent_anywhere_while_a_page_opens_restores_and_ends(toy_bundle, picture):
+    with network_refused() as tried:
+        with pytest.raises(OSError, match="not this machine"):
+            socket.create_connection(("192.0.2.1", 80))
+        assert tried.pop() == "192.0.2.1", "so it would be seen"
+        with open_page(toy_bundle) as page:
+            assert "seed 3" in restored_by_hand(page, picture, seed=3)
+        assert tried == []
+
+
+def test_a_prompt_reaches_the_picture_and_the_call_beside_it(tmp_path, picture, monkeypatch):
+    monkeypatch.setenv("DIT4SR_CACHE", str(tmp_path / "cache"))
+    bundle = add_text_encoders(write_toy_bundle(tmp_path / "toy"))
+    with open_page(bundle) as page:
+        client = asking(page, tmp_path / "downloads")
+        _, plain, _ = restored(client, picture)
+        _, prompted, recipe = restored(client, picture, prompt=" a cat's nap ")
+        stage, _, _ = restored(client, picture, prompt="x" * 2001)
+    assert plain.read_bytes() != prompted.read_bytes()
+    words = shlex.split(call_in(recipe, "command").replace("\\\n", ""))
+    assert words[words.index("--prompt") + 1] == "a cat's nap"
+    monkeypatch.chdir(picture.parent)
+    assert run_command(upscale, words[1:]) == 0
+    assert Path("a photo-restored.png").read_bytes() == prompted.read_bytes()
+    assert "a prompt of 2,001 characters; expected 2,000 at most" in stage
+
+
 def test_one_is_restored_at_a_time_and_who_stops_makes_room(toy_bundle, picture, tmp_path):
     """The second is told its place; once the first has gone, it is its turn."""
     with open_page(toy_bundle) as page:
         release = hold_at_first_step(page)
-        first, second = (
-            Client(page.address, verbose=False, download_files=str(tmp_path / name)) for name in "ab"
-        )
+        first, second = (asking(page, tmp_path / name) for name in "ab")
         ask = (handle_file(picture), "", "", 0)
         held = first.submit(*ask, api_name="/restore")
         wait_until(lambda: page.answers.visitors.are_served)
