@@ -138,6 +138,75 @@ def test_drop_restore_slide_and_zoom_on_a_page_that_fits_its_screen(chromium, ti
     assert complaints(page) == []
 
 
+def test_wheel_double_click_keys_and_fingers_zoom_where_they_are(chromium, page, tmp_path):
+    Image.fromarray(make_photo(48, 64)).save(tmp_path / "a.png")
+    at = visited(chromium, page.address, PHONE)
+    at.drop(tmp_path / "a.png", "#drop")
+    at.wait_for("document.querySelector('.stage.alone')")
+    at.click("#restore")
+    at.wait_for(COMPARISON)
+    at.wait_for(SAVED)
+    left, top, across, down = at.place_of(".stage")
+    fit = across / 256
+    x, y = left + across / 4, top + down / 4
+
+    def spot() -> float:
+        """Where in the picture, from 0 to 1, the place under x lies."""
+        image = at.place_of(".restored img")
+        return (x - image[0]) / image[2]
+
+    at.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-100, modifiers=2)
+    at.wait_for("Number(document.querySelector('.stage').style.getPropertyValue('--zoom')) > 1.2")
+    assert spot() == pytest.approx(0.25, abs=0.01)
+    assert "%" in text_of(at, ".lenses output")
+
+    for count in (1, 2):
+        for kind in ("mousePressed", "mouseReleased"):
+            at.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count)
+    assert zoom_of(at) == 1
+    for key, zoom in (("+", 1.5), ("+", 2.25), ("-", 1.5), ("0", 1), ("1", max(1, 1 / fit))):
+        at.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+        assert zoom_of(at) == pytest.approx(zoom)
+    at.press("0", 48)
+    assert zoom_of(at) == 1
+
+    at.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+    fingers(at, "touchStart", (x - 20, y), (x + 20, y))
+    for apart in (30, 40):  # the browser keeps the first for itself
+        fingers(at, "touchMove", (x - apart, y), (x + apart, y))
+    at.wait_for("Number(document.querySelector('.stage').style.getPropertyValue('--zoom')) > 1.9")
+    fingers(at, "touchEnd")
+    assert zoom_of(at) == pytest.approx(2, abs=0.05)
+    assert spot() == pytest.approx(0.25, abs=0.02)
+    line = line_of(at)
+    for kind, moved in (("Pressed", 0), ("Moved", 50), ("Released", 50)):
+        at.point(kind, left + line * across + moved, y)
+    assert line_of(at) == pytest.approx(line + 50 / across, abs=0.02), (
+        "the handle is for the line, near or not"
+    )
+    assert complaints(at) == []
+
+
+def fingers(page: Page, kind: str, *places: tuple[float, float]) -> None:
+    points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+    page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+
+def test_a_call_is_copied_with_a_click(chromium, page, picture):
+    at = visited(chromium, page.address)
+    at.drop(picture, "#drop")
+    at.wait_for("document.querySelector('.stage.alone')")
+    at.click("#restore")
+    at.wait_for("document.querySelector('#recipe .copy')")
+    at.evaluate(
+        "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }; 1"
+    )
+    at.click("#recipe .command .copy")
+    at.wait_for("window.copied")
+    assert at.evaluate("copied") == text_of(at, "#recipe .command code")
+    assert text_of(at, "#recipe .command .copy") == "Copied"
+
+
 def test_the_download_is_what_the_command_beside_it_makes(chromium, tiny, tmp_path, monkeypatch):
     page = visited(chromium, tiny.address)
     page.download_into(tmp_path / "downloads")
