@@ -22,6 +22,9 @@ from dit4sr.runtime.restoration import CancelledError, Progress
 from dit4sr.runtime.settings import Settings
 from dit4sr.runtime.upscaler import Upscaler
 
+LARGEST_SEED = 2**53 - 1
+"""Beyond it the numbers of JavaScript have gaps."""
+
 GONE = "it was here for too long, or never"
 
 
@@ -118,8 +121,11 @@ class Answers:
 
     def _call(self, wish: Wish, name: str) -> Call:
         seed = wish.seed
-        if seed is None or seed != int(seed):
-            raise BadInputError("no seed", expected="a whole number")
+        if seed is None or not 0 <= seed <= LARGEST_SEED:
+            raise BadInputError(
+                "no seed" if seed is None else f"seed {seed:.0f}",
+                expected=f"a whole number from 0 to {LARGEST_SEED}",
+            )
         prompt = (wish.prompt or "").strip() or None
         if prompt and len(prompt) > self._limits.prompt:
             raise BadInputError(

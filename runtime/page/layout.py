@@ -29,8 +29,6 @@ TO_THE_STAGE = """() => {
   document.getElementById("stage").scrollIntoView({ behavior: "smooth", block: "nearest" });
   return [];
 }"""
-LARGEST_SEED = 2**53 - 1
-"""Beyond it JavaScript's numbers have gaps."""
 
 
 class Layout:
@@ -82,9 +80,7 @@ class Layout:
             elem_id="prompt",
         )
         with gr.Row(elem_id="seed"):
-            self._seed = gr.Number(
-                0, label="Seed", precision=0, minimum=0, maximum=LARGEST_SEED, min_width=120, scale=2
-            )
+            self._seed = gr.Number(0, label="Seed", precision=0, min_width=120, scale=2)
             self._new_seed = gr.Button("Random", size="md", min_width=90, scale=1)
         self._start = gr.Button("Restore", variant="primary", elem_id="restore")
         self._stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")

@@ -11,10 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import click
 import httpx
 import pytest
+from PIL import Image
+from support.photos import make_photo
 from support.processes import has_ended
 
 from dit4sr.__main__ import command as front_door
@@ -88,6 +91,37 @@ def test_it_says_where_it_is_and_ends_when_it_is_told_to(toy_bundle, tmp_path, n
     ]
     assert process.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_at_once_though_a_picture_is_under_way(tmp_path):
+    Image.fromarray(make_photo(160, 240)).save(tmp_path / "large.png")
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dit4sr", "page", "--port", "0", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+    )
+    try:
+        api = process.stdout.readline().strip() + "gradio_api/"
+        [place] = httpx.post(
+            api + "upload", files={"files": ("large.png", (tmp_path / "large.png").read_bytes())}
+        ).json()
+        file = {"path": place, "meta": {"_type": "gradio.FileData"}}
+        event = httpx.post(api + "call/restore", json={"data": [file, "exact", "", 0]}).json()["event_id"]
+        with httpx.stream("GET", f"{api}call/restore/{event}", timeout=30):
+            time.sleep(1)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert time.monotonic() - began < 10
+    assert process.returncode == 143
+    assert said.splitlines()[-1] == "error: ended by SIGTERM"
+    assert "Traceback" not in said
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_port_that_is_taken_is_one_line(capsys):

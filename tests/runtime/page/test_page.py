@@ -43,11 +43,12 @@ def restored(client, photo, *, preset="", prompt="", seed=0):
     return stage, file["value"] and Path(file["value"]), recipe
 
 
-def restored_by_hand(page, photo, *, seed):
+def restored_by_hand(page, photo, *, seed, before=lambda _place: None):
     """What comes of a photo for somebody who has no client, which has visits of its own to count."""
     api = page.address + "gradio_api/"
     [place] = httpx.post(api + "upload", files={"files": (photo.name, photo.read_bytes())}).json()
     file = {"path": place, "meta": {"_type": "gradio.FileData"}}
+    before(Path(place))
     event = httpx.post(api + "call/restore", json={"data": [file, "", "", seed]}).json()["event_id"]
     return httpx.get(f"{api}call/restore/{event}", timeout=30).text
 
@@ -131,6 +132,12 @@ def test_what_is_no_photo_is_one_line(client, tmp_path, name, content, line):
     assert (file, recipe) == (None, "")
 
 
+def test_a_photo_that_was_swept_away_is_to_be_dropped_again(page, picture, capfd):
+    said = restored_by_hand(page, picture, seed=0, before=Path.unlink)
+    assert "a photo.png is not here (it was here for too long, or never); drop it again" in said
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_names_are_no_markup(client, tmp_path):
     (tmp_path / "<b>&.png").write_bytes(b"no picture")
     stage, _, _ = restored(client, tmp_path / "<b>&.png")
@@ -152,10 +159,17 @@ def test_a_file_that_is_too_large_is_refused_while_it_comes(page):
     assert list(page.shelf.folder.rglob("a.png")) == []
 
 
-def test_a_preset_and_a_seed_that_there_cannot_be_are_refused(client, picture):
-    for choice in ({"preset": "none such"}, {"seed": -1}):
-        with pytest.raises(AppError):
-            restored(client, picture, **choice)
+def test_a_preset_that_there_is_not_is_refused(client, picture):
+    with pytest.raises(AppError):
+        restored(client, picture, preset="none such")
+
+
+@pytest.mark.parametrize(("seed", "said"), [(-1, "seed -1"), (2**60, f"seed {2**60}"), (None, "no seed")])
+def test_a_seed_that_there_cannot_be_is_one_line(client, picture, capfd, seed, said):
+    stage, file, _ = restored(client, picture, seed=seed)
+    assert f"{said}; expected a whole number from 0 to 9007199254740991" in stage
+    assert file is None
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_files_are_found_by_those_who_know_their_place_and_by_nobody_else(client, page, picture, tmp_path):
