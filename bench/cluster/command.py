@@ -82,5 +82,9 @@ def by_name(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def pictures(folder: Path) -> dict[str, bytes]:
     """The bytes of every picture in a folder, and in folders within."""
-    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        place.as_posix(): path.read_bytes()
+        for place, path in found.items()
+        if not any(part.startswith(".") for part in place.parts)
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,8 @@ class ClusterJob:
     workers: int
     """As many as there is room for; more come where the cluster grows."""
     ledger: Ledger
+    notice: Callable[[str], None] = lambda _: None
+    """Is told what workers have to say of their backends, each thing once."""
 
     def run(self) -> Iterator[Record]:
         """Yield a record for each picture, once, however often it was begun."""
@@ -46,6 +48,7 @@ class ClusterJob:
 
     def _records(self) -> Iterator[Record]:
         waiting = {item.name: item for item in self.items}
+        noticed: set[str] = set()
         for answer in self._answers():
             if answer.status == ENDS:
                 raise _error(answer.details["error"], answer.details["exit_code"])
@@ -54,6 +57,9 @@ class ClusterJob:
                 continue
             if answer.entry is not None:
                 self.ledger.add(answer.entry)
+            for notice in sorted(set(answer.notices) - noticed):
+                self.notice(notice)
+            noticed.update(answer.notices)
             yield Record(item, answer.status, answer.details)
         if waiting:
             raise Dit4srError(f"{len(waiting)} pictures did not come back", fix="go on with --resume")

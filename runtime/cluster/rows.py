@@ -51,6 +51,8 @@ class Answer:
     status: str
     details: dict[str, Any]
     entry: Entry | None = None
+    notices: tuple[str, ...] = ()
+    """What the worker has to say of its backend."""
 
     def to_json(self) -> str:
         """Return the answer in ASCII."""
@@ -60,9 +62,8 @@ class Answer:
     def of(cls, text: str) -> Answer:
         """Read an answer."""
         plain = json.loads(text)
-        return cls(
-            plain["name"], plain["status"], plain["details"], plain["entry"] and Entry(**plain["entry"])
-        )
+        entry = plain["entry"] and Entry(**plain["entry"])
+        return cls(**plain | {"entry": entry, "notices": tuple(plain["notices"])})
 
 
 def _plain(place: Place | None) -> Any:

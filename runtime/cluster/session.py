@@ -65,7 +65,11 @@ def run_on_cluster(
             folder=Path.cwd(),
             version=version(),
         )
-        job = ClusterJob(session.items, work, needs, needs.workers(machines), Ledger(place))
+
+        def notice(line: str) -> None:
+            click.echo(f"note: {line}", err=True)
+
+        job = ClusterJob(session.items, work, needs, needs.workers(machines), Ledger(place), notice)
         progress = JobProgress(line, len(session.items))
         is_plain = session.progress == "plain" or line.is_shown
         session.tell(job.run(), progress, ClusterSummary(session.config.seed), is_plain=is_plain)

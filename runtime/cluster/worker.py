@@ -93,7 +93,8 @@ class Worker:
             record = self._job.outcome(order.item)
         except Exception as error:
             return _ending(name, _typed(error, name))
-        return Answer(name, record.status, record.details, self._ledger.entry)
+        notices = tuple(self._job.upscaler.notices)
+        return Answer(name, record.status, record.details, self._ledger.entry, notices)
 
     def _given_up(self, name: str) -> Answer:
         """What becomes of a picture that takes every worker with it."""

@@ -14,6 +14,7 @@ from dit4sr.bench.cluster.command import Command, by_name, pictures
 from dit4sr.bench.cluster.trials import Trials
 from dit4sr.runtime.batch.ledger import NAME as LEDGER
 from dit4sr.runtime.batch.pieces import FOLDER
+from dit4sr.runtime.cluster.worker import TRIES
 
 EQUAL = {"exit_code": 0, "records_are_equal": True, "pictures_are_equal": True}
 
@@ -91,6 +92,22 @@ def test_an_end_at_once_leaves_nothing_of_a_cluster_of_its_own(toy_bundle, tmp_p
     if by is not signal.SIGKILL:
         assert found["seconds"] < 10
         assert any("go on with --resume" in line for line in found["said"])
+
+
+@pytest.mark.slow
+def test_a_picture_that_takes_every_worker_with_it_fails_alone(toy_bundle, folder, nodes):
+    """The captioner is the worker's child, and ends it without a word; as a decoder might that crashes."""
+    (folder / "photos" / "broken.png").unlink()
+    captioner = "sh -c 'case $1 in *b.jpg) kill -9 $PPID;; esac; echo a cat' name"
+    words = ["photos", "-o", "out", "-m", str(toy_bundle), "--steps", "1", "--ray", nodes.address]
+    with Command([*words, "--captioner", captioner, "--continue-on-error"], folder) as command:
+        assert command.finish() == 9
+    found = by_name(command.records)
+    assert {name: record["status"] for name, record in found.items() if record["status"] != "done"} == {
+        "b.jpg": "failed"
+    }
+    assert len(found) == 3  # the fourth lies deeper down
+    assert f"its worker was lost {TRIES} times" in found["b.jpg"]["error"]
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_an_order_and_an_answer_come_through_whatever_bytes_names_have():
     order = Order(ITEM, Entry(NOT_UTF8, "recipe", "digest"))
     assert order.to_json().isascii()
     assert Order.of(order.to_json()) == order
-    found = Answer(NOT_UTF8, "done", {"seconds": {"step": 1.0}}, order.earlier)
+    found = Answer(NOT_UTF8, "done", {"seconds": {"step": 1.0}}, order.earlier, ("no CUDA here",))
     assert found.to_json().isascii()
     assert Answer.of(found.to_json()) == found
 
