@@ -9,12 +9,15 @@ import pytest
 
 from dit4sr.bench.cluster.block import renewed
 from dit4sr.bench.cluster.forecast import MARK, Forecast, Job, command, seconds_predicted
+from dit4sr.bench.cluster.page import MARK as MEASURED
+from dit4sr.bench.cluster.page import table
 from dit4sr.runtime.cluster.job import AHEAD, MOST_TASKS
 from dit4sr.runtime.console.command import run_command
 from dit4sr.runtime.errors import BadInputError
+from dit4sr.runtime.files.json_file import read_json
 
 ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "cluster.md"
+PAGE, RECORD = ROOT / "docs" / "cluster.md", ROOT / "bench" / "results" / "ray-cpu.json"
 JOB = Job(
     pictures=7200,
     picture_seconds=2.0,
@@ -67,6 +70,21 @@ def test_the_page_says_what_the_code_computes(monkeypatch, capsys):
     page = PAGE.read_text()
     assert renewed(page, MARK, lines) == page
     assert "Predicted, not measured" in page
+
+
+def test_the_page_says_what_was_measured():
+    page = PAGE.read_text()
+    assert renewed(page, MEASURED, table(read_json(RECORD))) == page
+
+
+def test_the_record_holds_what_it_is_there_to_show():
+    record = read_json(RECORD)
+    for trial in ("equal", "kills"):
+        assert record[trial]["records"] == 200
+        assert record[trial]["records_are_equal"]
+        assert record[trial]["pictures_are_equal"]
+    for trial in ("resumed_over_the_cluster", "resumed_by_one_process"):
+        assert record[trial]["pictures_are_equal"]
 
 
 def test_a_page_without_the_part_is_refused():
