@@ -77,8 +77,10 @@ class Trials:
             "pictures_are_equal": pictures(self.folder / name) == self.expected[1],
         }
 
-    def interrupted(self, *ray: str, by: signal.Signals = signal.SIGINT) -> dict[str, Any]:
-        """The command ended by a signal; what is left running of what it had started."""
+    def interrupted(
+        self, *ray: str, by: signal.Signals = signal.SIGINT, patience: float = 10.0
+    ) -> dict[str, Any]:
+        """The command ended by a signal; what is left running of what it had started, after a while."""
         name = f"ended-{by.name}"
         with self.command(name, "--ray", *ray) as command:
             for _ in command.coming():
@@ -92,7 +94,7 @@ class Trials:
             "exit_code": command.process.returncode,
             "seconds": round(seconds, 2),
             "started": len(started),
-            "left": len(_still_there(started)),
+            "left": len(_still_there(started, patience)),
             "said": [line for line in command.said.splitlines() if line],
         }
 
@@ -155,7 +157,7 @@ def opening_seconds(bundle: Path | None, folder: Path) -> dict[str, float]:
     return {"opening": round(first - each, 3), "picture": round(each, 4)}
 
 
-def _still_there(pids: Sequence[int], patience: float = 10.0) -> list[int]:
+def _still_there(pids: Sequence[int], patience: float) -> list[int]:
     """Those of some processes that do not end, however long one waits."""
     deadline = time.monotonic() + patience
     while any(map(is_there, pids)) and time.monotonic() < deadline:
