@@ -14,7 +14,7 @@ from dit4sr.runtime.bundles.schema import SchemaError, from_json, to_json
 from dit4sr.runtime.errors import IntegrityError
 from dit4sr.runtime.files.json_file import read_json
 
-TIMED = "timed"
+TIMED = "Timed"
 """What a remark on the timings begins with."""
 
 

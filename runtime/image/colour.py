@@ -74,8 +74,9 @@ def _moments(plane: Picture) -> tuple[float, float]:
     levels = _levels(plane)
     bands = (plane[top : top + _BAND].ravel() for top in range(0, len(plane), _BAND))
     counts = sum((np.bincount(band, minlength=len(levels)) for band in bands), np.zeros(1, np.intp))
-    mean = float(counts @ levels) / plane.size
-    squares = float(counts @ (levels - mean) ** 2)
+    # Sums and no products of vectors: BLAS would wake threads, which keep the cores from the next engine.
+    mean = float((counts * levels).sum()) / plane.size
+    squares = float((counts * (levels - mean) ** 2).sum())
     return mean, float(np.sqrt(squares / max(plane.size - 1, 1) + 1e-5))
 
 

@@ -107,13 +107,13 @@ def test_presets_are_timed_anew_and_nothing_else_changes(
     path, record = searched
     monkeypatch.setattr(timing, "TURNS", 1)
     file = tmp_path / "record.json"
-    file.write_text(replace(record, remarks=("kept", "timed while others worked")).to_text())
+    file.write_text(replace(record, remarks=("kept", "Timed while others worked")).to_text())
     assert run_command(documentation.command, [str(file), "--time", str(path)]) == 0
     found = read_schedule_record(file)
     assert found.timings.keys() == record.timings.keys()
     assert all(len(each.seconds) == 1 for each in found.timings.values())
     kept, said = found.remarks
-    assert (kept, said.startswith("timed anew on ")) == ("kept", True)
+    assert (kept, said.startswith("Timed anew on ")) == ("kept", True)
     assert replace(found, timings=record.timings, remarks=record.remarks) == record
     assert run_command(documentation.command, [str(file), "--time", str(half_bundle.path)]) == 2
     assert "has no preset exact" in capsys.readouterr().err
