@@ -25,10 +25,12 @@ def test_the_last_latent_of_a_restoration_is_the_one_its_picture_was_decoded_fro
         np.testing.assert_array_equal(restoration.picture, one.restore())
         assert len(restoration.latents) == 2
         geometry = one.upscaler.geometry(SIDE, SIDE, one.settings)
+        enlarged = geometry.enlarge(one.picture.pixels)
+        depth = one.settings.colour.depth(enlarged)
         coder = PictureCoder(one.backend, one.bundle.card, lambda: None)
         decoder = one.backend.open(one.bundle, "vae_decoder").context()
-        decoded = coder.decode(decoder, restoration.latents[-1][0], Tiling.cover(TILE, TILE, TILE, 0))
-        coloured = one.settings.colour.apply(decoded, geometry.enlarge(one.picture.pixels))
+        decoded = coder.decode(decoder, restoration.latents[-1][0], Tiling.cover(TILE, TILE, TILE, 0), depth)
+    coloured = one.settings.colour.apply(decoded, enlarged)
     np.testing.assert_array_equal(geometry.finish(coloured), restoration.picture)
 
 
