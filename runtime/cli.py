@@ -23,6 +23,7 @@ from dit4sr.runtime.console.options import (
     force_option,
     guidance_option,
     json_option,
+    low_memory_option,
     preset_option,
     seed_option,
     steps_option,
@@ -170,12 +171,7 @@ EXAMPLES = (
         help="How much tiles share.",
     ),
     option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine."),
-    option(
-        "--low-memory",
-        aliases=["--low-vram"],
-        is_flag=True,
-        help="Hold one component, and few wide weights.",
-    ),
+    low_memory_option(),
     option(
         "--max-pixels",
         type=click.IntRange(1),

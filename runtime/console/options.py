@@ -140,6 +140,16 @@ def device_option(help: str = "Where to run; auto takes a GPU if there is one.")
     return option("--device", aliases=["-g"], type=DeviceType(), default=AUTO, show_default=True, help=help)
 
 
+def low_memory_option() -> Decorator:
+    """``--low-memory``: slower in exchange."""
+    return option(
+        "--low-memory",
+        aliases=["--low-vram"],
+        is_flag=True,
+        help="Hold one component, and few wide weights.",
+    )
+
+
 def trust_engines_option() -> Decorator:
     """``--trust-engines``; for a service the environment says it, `dit4sr.runtime.bundles.trust`."""
     return option(

@@ -11,6 +11,7 @@ from dit4sr.runtime.console.options import (
     SOURCE,
     backend_option,
     device_option,
+    low_memory_option,
     threads_option,
     trust_engines_option,
 )
@@ -76,12 +77,7 @@ EXAMPLES = (
     trust_engines_option(),
     device_option(),
     threads_option(),
-    option(
-        "--low-memory",
-        aliases=["--low-vram"],
-        is_flag=True,
-        help="Hold one component, and few wide weights.",
-    ),
+    low_memory_option(),
 )
 def command(
     *,
