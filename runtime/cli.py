@@ -24,6 +24,7 @@ from dit4sr.runtime.console.options import (
     guidance_option,
     json_option,
     low_memory_option,
+    max_pixels_option,
     preset_option,
     seed_option,
     steps_option,
@@ -172,13 +173,7 @@ EXAMPLES = (
     ),
     option("--tile-batch", type=int, default=1, show_default=True, help="Tiles in one run of the engine."),
     low_memory_option(),
-    option(
-        "--max-pixels",
-        type=click.IntRange(1),
-        default=8192 * 8192,
-        show_default=True,
-        help="Refuse larger pictures before they are decoded.",
-    ),
+    max_pixels_option("Refuse larger pictures before they are decoded."),
 )
 @group(
     "Many machines",

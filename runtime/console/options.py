@@ -150,6 +150,11 @@ def low_memory_option() -> Decorator:
     )
 
 
+def max_pixels_option(help: str) -> Decorator:  # noqa: A002
+    """``--max-pixels N``, against pictures that no memory holds."""
+    return option("--max-pixels", type=click.IntRange(1), default=8192 * 8192, show_default=True, help=help)
+
+
 def trust_engines_option() -> Decorator:
     """``--trust-engines``; for a service the environment says it, `dit4sr.runtime.bundles.trust`."""
     return option(

@@ -12,6 +12,7 @@ from dit4sr.runtime.console.options import (
     backend_option,
     device_option,
     low_memory_option,
+    max_pixels_option,
     threads_option,
     trust_engines_option,
 )
@@ -55,13 +56,7 @@ EXAMPLES = (
         metavar="MIB",
         help="Refuse larger files, in MiB.",
     ),
-    option(
-        "--max-pixels",
-        type=click.IntRange(1),
-        default=8192 * 8192,
-        show_default=True,
-        help="Refuse pictures that are larger at any stage, the result included.",
-    ),
+    max_pixels_option("Refuse pictures that are larger at any stage, the result included."),
     option(
         "--max-queue",
         type=click.IntRange(1, 1000),
